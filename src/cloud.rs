@@ -1,0 +1,178 @@
+//! The one door to the cloud, in our own types: `src/aws` and `src/sandbox` stand behind it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::inventory::{EnvironmentInventory, Observed};
+use crate::model::lifecycle::LifecycleConfiguration;
+use crate::model::{ResourceType, Tags};
+
+/// One environment as the cloud is asked for it. Part of a saved plan, so it holds no secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Target {
+    pub environment: String,
+    /// The guard: nothing runs against any other account.
+    pub account: String,
+    pub regions: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role_arn: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external_id: Option<String>,
+}
+
+/// What the controls of this run need to see.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Want {
+    /// All resources with their tags.
+    pub tags: bool,
+    /// Buckets with tags and lifecycle configurations.
+    pub lifecycle: bool,
+    /// Bucket sizes: only where a rule is judged by its saving.
+    pub sizes: bool,
+}
+
+/// A resource as a write names it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Subject {
+    pub arn: String,
+    #[serde(rename = "type")]
+    pub kind: ResourceType,
+    pub name: String,
+    pub region: String,
+}
+
+/// Every write that exists, with all its parameters: executing one leaves nothing to decide.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "call", deny_unknown_fields)]
+pub enum Call {
+    /// Adds or overwrites these keys on up to 20 resources of one region; others stay.
+    TagResources {
+        region: String,
+        resources: Vec<Subject>,
+        set: Tags,
+    },
+    /// Removes these keys from up to 20 resources of one region.
+    UntagResources {
+        region: String,
+        resources: Vec<Subject>,
+        keys: BTreeSet<String>,
+    },
+    /// Replaces the whole configuration of a bucket.
+    PutLifecycle {
+        region: String,
+        bucket: String,
+        configuration: LifecycleConfiguration,
+    },
+    /// Removes the configuration of a bucket, once nothing is left in it.
+    DeleteLifecycle { region: String, bucket: String },
+}
+
+/// A failed call: the service's own code and message.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{operation}: {code}: {message}")]
+pub struct CloudError {
+    /// `service:Operation`.
+    pub operation: String,
+    /// The service's error code, or `timeout`, `connection`.
+    pub code: String,
+    pub message: String,
+    /// The call may have been carried out although no answer came.
+    pub maybe_done: bool,
+}
+
+/// A lifecycle configuration as it stands right now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LifecycleReading {
+    pub configuration: Observed<LifecycleConfiguration>,
+    pub unknown_element: Option<String>,
+}
+
+/// The account behind the door. Only `apply` (and later `drill`) may call [`Cloud::execute`].
+#[async_trait]
+pub trait Cloud: Send + Sync {
+    /// The account that the credentials belong to; compared with the guard before anything else.
+    async fn caller_account(&self, target: &Target) -> Result<String, CloudError>;
+
+    /// Sees everything that `want` asks for; failures become gaps, never errors.
+    async fn observe(&self, target: &Target, want: Want) -> EnvironmentInventory;
+
+    /// The tags of one resource right now, from the service that owns it.
+    async fn read_tags(&self, target: &Target, subject: &Subject) -> Observed<Tags>;
+
+    /// The lifecycle configuration of one bucket right now.
+    async fn read_lifecycle(&self, target: &Target, region: &str, bucket: &str)
+    -> LifecycleReading;
+
+    /// Carries out one write; the results are in the order of its resources (one for a bucket).
+    async fn execute(&self, target: &Target, call: &Call) -> Vec<Result<(), CloudError>>;
+
+    /// What has been asked of the cloud so far.
+    fn meter(&self) -> &Meter;
+}
+
+/// Counts requests as they leave, for the `api` block of every output and for progress.
+#[derive(Debug, Default)]
+pub struct Meter {
+    requests: AtomicU64,
+    retries: AtomicU64,
+    throttled: AtomicU64,
+    by_operation: Mutex<BTreeMap<String, u64>>,
+}
+
+impl Meter {
+    /// One request on the wire, named `service:Operation`; `retry` when it is not the first try.
+    pub fn request(&self, operation: &str, retry: bool) {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        if retry {
+            self.retries.fetch_add(1, Ordering::Relaxed);
+        }
+        let mut map = self.by_operation.lock().unwrap_or_else(|e| e.into_inner());
+        match map.get_mut(operation) {
+            Some(count) => *count += 1,
+            None => {
+                map.insert(operation.to_owned(), 1);
+            }
+        }
+    }
+
+    pub fn throttled(&self) {
+        self.throttled.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    pub fn snapshot(&self) -> ApiUse {
+        ApiUse {
+            requests: self.requests(),
+            retries: self.retries.load(Ordering::Relaxed),
+            throttled: self.throttled.load(Ordering::Relaxed),
+            by_operation: self
+                .by_operation
+                .lock()
+                .unwrap_or_else(|e| e.into_inner())
+                .clone(),
+            cost_usd: "0.00".to_owned(),
+        }
+    }
+}
+
+/// The `api` block of every JSON output.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ApiUse {
+    pub requests: u64,
+    pub retries: u64,
+    pub throttled: u64,
+    pub by_operation: BTreeMap<String, u64>,
+    /// What AWS bills for these requests, in USD.
+    pub cost_usd: String,
+}

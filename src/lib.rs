@@ -1,0 +1,16 @@
+//! opsctl reconciles tags, budgets, S3 lifecycle rules, alarms and backups of AWS accounts with
+//! declarative stage profiles. Data flows one way; every stage hands the next a plain value:
+//!
+//! ```text
+//! TOML ──config──▶ Desired ┐
+//!                          ├─controls──▶ Findings ──plan──▶ Plan ──apply──▶ Outcomes
+//! AWS ──aws (read)──▶ Inventory ┘            │                │                │
+//!                                            └────────────── render ───────────┘
+//! ```
+//!
+//! Planning is pure; observation is three-valued; actions are a closed enum; only `apply` writes.
+
+pub mod cloud;
+pub mod inventory;
+pub mod model;
+pub mod plan;

@@ -1,0 +1,121 @@
+//! Newtypes and values that every stage of the pipeline shares; no logic of others.
+
+mod address;
+mod amount;
+mod arn;
+pub mod lifecycle;
+mod resource_type;
+mod tags;
+
+pub use address::Address;
+pub use amount::{Amount, usd};
+pub use arn::Arn;
+pub use resource_type::ResourceType;
+pub use tags::{
+    IGNORE_TAG, Owner, TagError, Tags, check_tag_key, check_tag_value, ignore_reason, owner_of,
+};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The five things that opsctl reconciles.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Control {
+    Tags,
+    Budgets,
+    Lifecycle,
+    Alarms,
+    Backups,
+}
+
+impl Control {
+    pub const ALL: [Control; 5] = [
+        Control::Tags,
+        Control::Budgets,
+        Control::Lifecycle,
+        Control::Alarms,
+        Control::Backups,
+    ];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Control::Tags => "tags",
+            Control::Budgets => "budgets",
+            Control::Lifecycle => "lifecycle",
+            Control::Alarms => "alarms",
+            Control::Backups => "backups",
+        }
+    }
+
+    /// Whether this version compares and writes it, or only parses and validates its policy.
+    pub fn reconciled(self) -> bool {
+        matches!(self, Control::Tags | Control::Lifecycle)
+    }
+}
+
+impl std::fmt::Display for Control {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl std::str::FromStr for Control {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        Control::ALL
+            .into_iter()
+            .find(|c| c.as_str() == text || (text == "s3-lifecycle" && *c == Control::Lifecycle))
+            .ok_or_else(|| {
+                format!(
+                    "unknown control `{text}`: one of tags, budgets, lifecycle, alarms, backups"
+                )
+            })
+    }
+}
+
+/// How bad a finding is; ordered, so that `--fail-on high` can compare.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    Low,
+    Medium,
+    High,
+    Critical,
+}
+
+impl Severity {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Severity::Low => "low",
+            Severity::Medium => "medium",
+            Severity::High => "high",
+            Severity::Critical => "critical",
+        }
+    }
+}
+
+/// What can go wrong when a change is applied.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Risk {
+    Low,
+    Medium,
+    High,
+}
+
+impl Risk {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Risk::Low => "low",
+            Risk::Medium => "medium",
+            Risk::High => "high",
+        }
+    }
+}
