@@ -11,6 +11,9 @@
 //! Planning is pure; observation is three-valued; actions are a closed enum; only `apply` writes.
 
 pub mod cloud;
+pub mod config;
+pub mod controls;
 pub mod inventory;
 pub mod model;
 pub mod plan;
+pub mod sandbox;
