@@ -10,6 +10,7 @@
 //!
 //! Planning is pure; observation is three-valued; actions are a closed enum; only `apply` writes.
 
+pub mod apply;
 pub mod cloud;
 pub mod config;
 pub mod controls;

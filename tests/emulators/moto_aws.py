@@ -23,6 +23,7 @@ import json
 import logging
 import re
 import threading
+import traceback
 
 from moto.iam.models import get_account_id_from
 from moto.moto_server.werkzeug_app import MotoRequestHandler
@@ -245,18 +246,29 @@ def page_of_functions(call, answer):
 
 
 class KeepAlive(MotoRequestHandler):
-    """Connections stay open, which werkzeug avoids only because it may leave bodies unread. Quiet but for errors."""
+    """Keeps connections open, as AWS does and werkzeug's own handler does not. Quiet but for errors."""
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
 
-    def send_header(self, keyword, value):
-        if (keyword, value) != ("Connection", "close"):
-            super().send_header(keyword, value)
+    def run_wsgi(self):
+        try:
+            seen = []
+            body = b"".join(self.server.app(self.make_environ(), lambda status, headers: seen.extend((status, headers))))
+        except ConnectionError:
+            self.close_connection = True
+            return
+        except Exception:
+            self.log_error("%s", traceback.format_exc())
+            seen, body, self.close_connection = ["500 Broken", [("Content-Length", "0")]], b"", True
+        status, _, reason = seen[0].partition(" ")
+        self.send_response(int(status), reason)
+        for header in seen[1]:
+            self.send_header(*header)
+        self.end_headers()
+        self.wfile.write(body)
 
     def log_request(self, code="-", size="-"):
         pass
-
-    def connection_dropped(self, error, environ=None):
-        self.close_connection = True
 
 
 def main():
