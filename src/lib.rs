@@ -14,3 +14,4 @@ pub mod cloud;
 pub mod inventory;
 pub mod model;
 pub mod plan;
+pub mod render;
