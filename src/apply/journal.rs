@@ -63,7 +63,12 @@ impl Journal {
     }
 
     /// Notes a call that is about to be made; returns when the note is on disk.
-    pub fn intent(&self, environment: &str, addresses: &[&str], call: &Call) -> std::io::Result<u64> {
+    pub fn intent(
+        &self,
+        environment: &str,
+        addresses: &[&str],
+        call: &Call,
+    ) -> std::io::Result<u64> {
         self.append(&json!({
             "event": "intent", "at": Timestamp::now().to_string(), "environment": environment,
             "addresses": addresses, "request": call,

@@ -46,7 +46,9 @@ pub(super) async fn one(
     if let Some(element) = reading.unknown_element {
         return Outcome::of(
             OutcomeKind::Stale,
-            format!("the configuration has <{element}> now, which this version does not know and would lose"),
+            format!(
+                "the configuration has <{element}> now, which this version does not know and would lose"
+            ),
         );
     }
     if run.cancel.is_cancelled() {

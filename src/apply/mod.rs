@@ -19,7 +19,9 @@ use crate::model::ResourceType;
 use crate::plan::{ActionKind, Change, Operation, Plan};
 use journal::Journal;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum OutcomeKind {
     /// Written and verified.
@@ -71,7 +73,9 @@ impl Limits {
         if let Some(max) = self.max_changes
             && changes > max
         {
-            return Err(format!("the plan has {changes} changes, --max-changes allows {max}: nothing was changed"));
+            return Err(format!(
+                "the plan has {changes} changes, --max-changes allows {max}: nothing was changed"
+            ));
         }
         if let Some(max) = self.max_deletes {
             let deletes = plan
@@ -80,7 +84,9 @@ impl Limits {
                 .filter(|c| c.action == ActionKind::Delete)
                 .count() as u64;
             if deletes > max {
-                return Err(format!("the plan has {deletes} deletions, --max-deletes allows {max}: nothing was changed"));
+                return Err(format!(
+                    "the plan has {deletes} deletions, --max-deletes allows {max}: nothing was changed"
+                ));
             }
         }
         Ok(())
@@ -150,7 +156,9 @@ pub async fn apply(run: &Run<'_>, plan: &Plan) -> Vec<Outcome> {
     }
     outcomes
         .into_iter()
-        .map(|o| o.unwrap_or_else(|| Outcome::of(OutcomeKind::Failed, "lost by the executor".to_owned())))
+        .map(|o| {
+            o.unwrap_or_else(|| Outcome::of(OutcomeKind::Failed, "lost by the executor".to_owned()))
+        })
         .collect()
 }
 
@@ -167,7 +175,10 @@ async fn one_batch(
         .first()
         .and_then(|c| targets.get(c.address.environment()))
     else {
-        return every(OutcomeKind::Failed, "the plan names no account for this environment");
+        return every(
+            OutcomeKind::Failed,
+            "the plan names no account for this environment",
+        );
     };
     match &changes[0].operation {
         Operation::Tags { .. } => tags::batch(run, target, changes).await,

@@ -37,7 +37,10 @@ async fn look(run: &Run<'_>, target: &Target, change: &Change, subject: &Subject
     let tags = match run.cloud.read_tags(target, subject).await {
         Observed::Known(tags) => tags,
         Observed::Absent => {
-            return Look::End(Outcome::of(OutcomeKind::Stale, "the resource is gone".to_owned()));
+            return Look::End(Outcome::of(
+                OutcomeKind::Stale,
+                "the resource is gone".to_owned(),
+            ));
         }
         Observed::Unknown(error) => {
             return Look::End(Outcome::of(
@@ -48,7 +51,10 @@ async fn look(run: &Run<'_>, target: &Target, change: &Change, subject: &Subject
     };
     let now = project_tags(&tags, before.keys());
     if &now == after {
-        return Look::End(Outcome::of(OutcomeKind::Skipped, Outcome::ALREADY.to_owned()));
+        return Look::End(Outcome::of(
+            OutcomeKind::Skipped,
+            Outcome::ALREADY.to_owned(),
+        ));
     }
     // A value that is already as planned is ours, from a run that was cut off.
     let moved = before
@@ -57,7 +63,11 @@ async fn look(run: &Run<'_>, target: &Target, change: &Change, subject: &Subject
     match moved {
         Some((key, was)) => Look::End(Outcome::of(
             OutcomeKind::Stale,
-            format!("tag {key} moved since the plan: it was {}, is {}", show(was), show(&now[key])),
+            format!(
+                "tag {key} moved since the plan: it was {}, is {}",
+                show(was),
+                show(&now[key])
+            ),
         )),
         None => Look::Go(tags),
     }
@@ -104,19 +114,33 @@ pub(super) async fn batch(run: &Run<'_>, target: &Target, changes: &[&Change]) -
     }
     // First what is added, then what is removed: a key is never missing in between.
     if !set.is_empty() {
-        step(run, target, changes, &subjects, &mut outcomes, |resources| Call::TagResources {
-            region: subjects[0].region.clone(),
-            resources,
-            set: set.clone(),
-        })
+        step(
+            run,
+            target,
+            changes,
+            &subjects,
+            &mut outcomes,
+            |resources| Call::TagResources {
+                region: subjects[0].region.clone(),
+                resources,
+                set: set.clone(),
+            },
+        )
         .await;
     }
     if !remove.is_empty() {
-        step(run, target, changes, &subjects, &mut outcomes, |resources| Call::UntagResources {
-            region: subjects[0].region.clone(),
-            resources,
-            keys: remove.clone(),
-        })
+        step(
+            run,
+            target,
+            changes,
+            &subjects,
+            &mut outcomes,
+            |resources| Call::UntagResources {
+                region: subjects[0].region.clone(),
+                resources,
+                keys: remove.clone(),
+            },
+        )
         .await;
     }
     let verified = join_all(
@@ -152,7 +176,9 @@ async fn step(
     outcomes: &mut [Option<Outcome>],
     call: impl Fn(Vec<Subject>) -> Call,
 ) {
-    let open: Vec<usize> = (0..outcomes.len()).filter(|i| outcomes[*i].is_none()).collect();
+    let open: Vec<usize> = (0..outcomes.len())
+        .filter(|i| outcomes[*i].is_none())
+        .collect();
     if open.is_empty() {
         return;
     }
@@ -194,7 +220,11 @@ async fn verify(
                     .keys()
                     .find(|k| !after.contains_key(*k) && !tags.contains_key(*k));
                 if let Some((key, value)) = after.iter().find(|(k, v)| now[*k] != **v) {
-                    problem = format!("tag {key} is {} after the write, not {}", show(&now[key]), show(value));
+                    problem = format!(
+                        "tag {key} is {} after the write, not {}",
+                        show(&now[key]),
+                        show(value)
+                    );
                 } else if let Some(key) = foreign_lost {
                     problem = format!("tag {key}, which is not ours, is gone after the write");
                 } else {
@@ -202,9 +232,14 @@ async fn verify(
                 }
             }
             Observed::Absent => {
-                return Outcome::of(OutcomeKind::Failed, "the resource went away during the write".to_owned());
+                return Outcome::of(
+                    OutcomeKind::Failed,
+                    "the resource went away during the write".to_owned(),
+                );
             }
-            Observed::Unknown(error) => problem = format!("written, but could not be verified: {error}"),
+            Observed::Unknown(error) => {
+                problem = format!("written, but could not be verified: {error}")
+            }
         }
     }
     Outcome::of(OutcomeKind::Failed, problem)

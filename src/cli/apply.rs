@@ -47,7 +47,10 @@ pub struct ApplyArgs {
 
 /// A saved plan is named by its path; everything else is a stage.
 fn is_file(what: &str) -> bool {
-    what.contains('/') || what.ends_with(".json") || what.ends_with(".plan") || Path::new(what).is_file()
+    what.contains('/')
+        || what.ends_with(".json")
+        || what.ends_with(".plan")
+        || Path::new(what).is_file()
 }
 
 pub async fn run(global: &Global, args: &ApplyArgs) -> super::Outcome {
@@ -57,7 +60,9 @@ pub async fn run(global: &Global, args: &ApplyArgs) -> super::Outcome {
         Some(path) => open_saved(global, args, Path::new(path)).await?,
         None => {
             let session = Session::open(global)?;
-            let planned = session.plan(global, args.what.as_deref(), args.destroy, &interrupt).await;
+            let planned = session
+                .plan(global, args.what.as_deref(), args.destroy, &interrupt)
+                .await;
             if let Some(code) = interrupt.code() {
                 global.say("interrupted; nothing was changed");
                 return Ok(code);
@@ -88,8 +93,11 @@ pub async fn run(global: &Global, args: &ApplyArgs) -> super::Outcome {
         };
     }
     let _lock = LocalLock::acquire(&state).map_err(Failure::new)?;
-    let journal = Journal::begin(&state.join("runs"), &plan.digest)
-        .map_err(|e| Failure::new(format!("the journal could not be begun, so nothing was changed: {e}")))?;
+    let journal = Journal::begin(&state.join("runs"), &plan.digest).map_err(|e| {
+        Failure::new(format!(
+            "the journal could not be begun, so nothing was changed: {e}"
+        ))
+    })?;
     let outcomes = {
         let progress = Progress::bar(global, plan.changes.len() as u64, "applying");
         let cancel = interrupt.cancel.clone();
@@ -123,7 +131,13 @@ pub async fn run(global: &Global, args: &ApplyArgs) -> super::Outcome {
     if let Err(e) = journal.end(&json!(tally)) {
         global.say(&format!("warning: the journal could not be closed: {e}"));
     }
-    global.emit(&document(global, &plan, &outcomes, Some(&journal), interrupt.code().is_some()))?;
+    global.emit(&document(
+        global,
+        &plan,
+        &outcomes,
+        Some(&journal),
+        interrupt.code().is_some(),
+    ))?;
     let bad = outcomes
         .iter()
         .any(|o| matches!(o.outcome, OutcomeKind::Failed | OutcomeKind::Stale));
@@ -142,7 +156,11 @@ fn eprintln_interrupt() {
     );
 }
 
-async fn open_saved(global: &Global, args: &ApplyArgs, path: &Path) -> Result<(Box<dyn Cloud>, Plan, PathBuf), Failure> {
+async fn open_saved(
+    global: &Global,
+    args: &ApplyArgs,
+    path: &Path,
+) -> Result<(Box<dyn Cloud>, Plan, PathBuf), Failure> {
     let plan = file::load(path).map_err(|e| Failure::new(e.to_string()))?;
     let narrowed = !global.environments.is_empty()
         || !global.regions.is_empty()
@@ -157,10 +175,14 @@ async fn open_saved(global: &Global, args: &ApplyArgs, path: &Path) -> Result<(B
     let state = state_dir(dir.as_ref());
     let cloud: Box<dyn Cloud> = match (&plan.sandbox, &global.sandbox) {
         (None, Some(_)) => {
-            return Err(Failure::new("this plan is for a real account, not for the sandbox"));
+            return Err(Failure::new(
+                "this plan is for a real account, not for the sandbox",
+            ));
         }
         (Some(planned), Some(asked)) if planned != asked => {
-            return Err(Failure::new(format!("this plan is for the sandbox `{planned}`, not for `{asked}`")));
+            return Err(Failure::new(format!(
+                "this plan is for the sandbox `{planned}`, not for `{asked}`"
+            )));
         }
         (Some(name), _) => {
             let opened = scenario::open(name, dir.as_deref())
@@ -178,8 +200,10 @@ async fn open_saved(global: &Global, args: &ApplyArgs, path: &Path) -> Result<(B
 /// Asks on a terminal; elsewhere `--yes` has to say it.
 async fn confirm(plan: &Plan, interrupt: &Interrupt) -> Result<bool, Failure> {
     if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
-        return Err(Failure::new("nothing was changed: there is no terminal to ask on")
-            .help("say --yes to apply without being asked"));
+        return Err(
+            Failure::new("nothing was changed: there is no terminal to ask on")
+                .help("say --yes to apply without being asked"),
+        );
     }
     let accounts: Vec<String> = plan
         .targets
@@ -207,14 +231,25 @@ async fn confirm(plan: &Plan, interrupt: &Interrupt) -> Result<bool, Failure> {
 
 fn tally(outcomes: &[Outcome]) -> BTreeMap<OutcomeKind, u64> {
     let mut out = BTreeMap::new();
-    for kind in [OutcomeKind::Applied, OutcomeKind::Stale, OutcomeKind::Failed, OutcomeKind::Skipped] {
+    for kind in [
+        OutcomeKind::Applied,
+        OutcomeKind::Stale,
+        OutcomeKind::Failed,
+        OutcomeKind::Skipped,
+    ] {
         let count = outcomes.iter().filter(|o| o.outcome == kind).count() as u64;
         out.insert(kind, count);
     }
     out
 }
 
-fn document(global: &Global, plan: &Plan, outcomes: &[Outcome], journal: Option<&Journal>, interrupted: bool) -> String {
+fn document(
+    global: &Global,
+    plan: &Plan,
+    outcomes: &[Outcome],
+    journal: Option<&Journal>,
+    interrupted: bool,
+) -> String {
     if global.format == Format::Json {
         let mut value = serde_json::to_value(plan).unwrap_or_default();
         value["kind"] = json!("apply");
@@ -236,6 +271,7 @@ fn document(global: &Global, plan: &Plan, outcomes: &[Outcome], journal: Option<
         return text;
     }
     let view = ApplyView {
+        environments: plan.targets.iter().map(|t| t.environment.clone()).collect(),
         rows: plan
             .changes
             .iter()
@@ -243,14 +279,19 @@ fn document(global: &Global, plan: &Plan, outcomes: &[Outcome], journal: Option<
             .map(|(change, outcome)| OutcomeView {
                 address: change.address.as_str().to_owned(),
                 sign: change.action.sign(),
-                outcome: json!(outcome.outcome).as_str().unwrap_or_default().to_owned(),
+                outcome: json!(outcome.outcome)
+                    .as_str()
+                    .unwrap_or_default()
+                    .to_owned(),
                 error: outcome.error.clone(),
                 duration_ms: outcome.duration_ms,
             })
             .collect(),
         interrupted,
         run_id: journal.map(|j| j.run_id().to_owned()).unwrap_or_default(),
-        journal: journal.map(|j| j.path().display().to_string()).unwrap_or_default(),
+        journal: journal
+            .map(|j| j.path().display().to_string())
+            .unwrap_or_default(),
     };
     match global.format {
         Format::Markdown => render::markdown::apply(plan, &view),

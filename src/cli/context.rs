@@ -39,10 +39,13 @@ impl Interrupt {
         let listener = interrupt.clone();
         tokio::spawn(async move {
             use tokio::signal::unix::{SignalKind, signal};
-            let (Ok(mut int), Ok(mut term)) =
-                (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-            else {
-                tracing::warn!("signals cannot be caught: an interrupt will end the process at once");
+            let (Ok(mut int), Ok(mut term)) = (
+                signal(SignalKind::interrupt()),
+                signal(SignalKind::terminate()),
+            ) else {
+                tracing::warn!(
+                    "signals cannot be caught: an interrupt will end the process at once"
+                );
                 return;
             };
             loop {
@@ -76,12 +79,22 @@ pub struct Progress {
 
 impl Progress {
     pub fn spinner(global: &Global, text: &str) -> Progress {
-        Progress::with(global, ProgressBar::new_spinner(), "{spinner} {msg} {elapsed:.dim}", text)
+        Progress::with(
+            global,
+            ProgressBar::new_spinner(),
+            "{spinner} {msg} {elapsed:.dim}",
+            text,
+        )
     }
 
     pub fn bar(global: &Global, total: u64, text: &str) -> Progress {
         let bar = ProgressBar::new(total);
-        Progress::with(global, bar, "{msg} {bar:30} {pos}/{len} {per_sec:.dim} {elapsed:.dim}", text)
+        Progress::with(
+            global,
+            bar,
+            "{msg} {bar:30} {pos}/{len} {per_sec:.dim} {elapsed:.dim}",
+            text,
+        )
     }
 
     fn with(global: &Global, bar: ProgressBar, template: &str, text: &str) -> Progress {

@@ -40,9 +40,15 @@ pub mod exit {
 
 /// Plan, apply and audit what a startup on AWS runs on: tags, budgets, S3 lifecycle, alarms, backups.
 #[derive(Debug, Parser)]
-#[command(name = "opsctl", version, propagate_version = true, max_term_width = 100, after_help = "\
+#[command(
+    name = "opsctl",
+    version,
+    propagate_version = true,
+    max_term_width = 100,
+    after_help = "\
 Try it without an AWS account:  opsctl plan --sandbox
-Exit codes: 0 done, 1 could not run or an action failed, 2 needs attention, 3 could not see everything, 130/143 interrupted")]
+Exit codes: 0 done, 1 could not run or an action failed, 2 needs attention, 3 could not see everything, 130/143 interrupted"
+)]
 pub struct Cli {
     #[command(flatten)]
     pub global: Global,
@@ -76,28 +82,75 @@ pub enum LogFormat {
 #[derive(Debug, Clone, Args)]
 pub struct Global {
     /// Project folder [default: the nearest parent with opsctl.toml]
-    #[arg(short = 'C', long, global = true, env = "OPSCTL_DIR", value_name = "DIR", help_heading = "Global options")]
+    #[arg(
+        short = 'C',
+        long,
+        global = true,
+        env = "OPSCTL_DIR",
+        value_name = "DIR",
+        help_heading = "Global options"
+    )]
     pub dir: Option<PathBuf>,
     /// Only this environment (repeatable)
-    #[arg(short = 'e', long = "env", global = true, env = "OPSCTL_ENV", value_delimiter = ',', value_name = "NAME", help_heading = "Global options")]
+    #[arg(
+        short = 'e',
+        long = "env",
+        global = true,
+        env = "OPSCTL_ENV",
+        value_delimiter = ',',
+        value_name = "NAME",
+        help_heading = "Global options"
+    )]
     pub environments: Vec<String>,
     /// Only this region (repeatable)
-    #[arg(long = "region", global = true, env = "OPSCTL_REGION", value_delimiter = ',', value_name = "REGION", help_heading = "Global options")]
+    #[arg(
+        long = "region",
+        global = true,
+        env = "OPSCTL_REGION",
+        value_delimiter = ',',
+        value_name = "REGION",
+        help_heading = "Global options"
+    )]
     pub regions: Vec<String>,
     /// Only this control: tags, budgets, lifecycle, alarms, backups (repeatable)
-    #[arg(long = "control", global = true, env = "OPSCTL_CONTROL", value_delimiter = ',', value_name = "NAME", help_heading = "Global options")]
+    #[arg(
+        long = "control",
+        global = true,
+        env = "OPSCTL_CONTROL",
+        value_delimiter = ',',
+        value_name = "NAME",
+        help_heading = "Global options"
+    )]
     pub controls: Vec<Control>,
     /// Only what has such an address, e.g. 'prod/*/s3-bucket/*-logs#*'
-    #[arg(long, global = true, env = "OPSCTL_TARGET", value_name = "ADDRESS-GLOB", help_heading = "Global options")]
+    #[arg(
+        long,
+        global = true,
+        env = "OPSCTL_TARGET",
+        value_name = "ADDRESS-GLOB",
+        help_heading = "Global options"
+    )]
     pub target: Option<String>,
     /// Work on an embedded AWS account instead of a real one
     #[arg(long, global = true, env = "OPSCTL_SANDBOX", value_name = "SCENARIO", num_args = 0..=1, default_missing_value = crate::sandbox::scenario::DEFAULT, help_heading = "Global options")]
     pub sandbox: Option<String>,
     /// Send all AWS calls here, e.g. to LocalStack
-    #[arg(long, global = true, env = "OPSCTL_ENDPOINT_URL", value_name = "URL", help_heading = "Global options")]
+    #[arg(
+        long,
+        global = true,
+        env = "OPSCTL_ENDPOINT_URL",
+        value_name = "URL",
+        help_heading = "Global options"
+    )]
     pub endpoint_url: Option<String>,
     /// AWS profile, instead of the one in opsctl.toml
-    #[arg(long, global = true, env = "OPSCTL_PROFILE", value_name = "NAME", help_heading = "Global options")]
+    #[arg(
+        long,
+        global = true,
+        env = "OPSCTL_PROFILE",
+        value_name = "NAME",
+        help_heading = "Global options"
+    )]
     pub profile: Option<String>,
     /// Calls in flight at a time
     #[arg(long, global = true, env = "OPSCTL_CONCURRENCY", value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=512), help_heading = "Global options")]
@@ -109,13 +162,26 @@ pub struct Global {
     #[arg(long, global = true, env = "OPSCTL_FORMAT", value_enum, default_value_t = Format::Table, help_heading = "Output")]
     pub format: Format,
     /// Write the result to a file, atomically
-    #[arg(short = 'o', long, global = true, env = "OPSCTL_OUTPUT", value_name = "FILE", help_heading = "Output")]
+    #[arg(
+        short = 'o',
+        long,
+        global = true,
+        env = "OPSCTL_OUTPUT",
+        value_name = "FILE",
+        help_heading = "Output"
+    )]
     pub output: Option<PathBuf>,
     /// Colour
     #[arg(long, global = true, env = "OPSCTL_COLOR", value_enum, default_value_t = When::Auto, help_heading = "Output")]
     pub color: When,
     /// No progress, no warnings
-    #[arg(short, long, global = true, env = "OPSCTL_QUIET", help_heading = "Output")]
+    #[arg(
+        short,
+        long,
+        global = true,
+        env = "OPSCTL_QUIET",
+        help_heading = "Output"
+    )]
     pub quiet: bool,
     /// Show more; twice: every AWS call
     #[arg(short, long, global = true, env = "OPSCTL_VERBOSE", action = clap::ArgAction::Count, help_heading = "Output")]
@@ -182,11 +248,14 @@ impl Global {
             When::Always => true,
             When::Never => false,
             When::Auto => {
-                let set = |name: &str| std::env::var_os(name).is_some_and(|v| !v.is_empty() && v != "0");
+                let set =
+                    |name: &str| std::env::var_os(name).is_some_and(|v| !v.is_empty() && v != "0");
                 if set("CLICOLOR_FORCE") {
                     true
                 } else {
-                    terminal && !set("NO_COLOR") && std::env::var_os("TERM").is_none_or(|t| t != "dumb")
+                    terminal
+                        && !set("NO_COLOR")
+                        && std::env::var_os("TERM").is_none_or(|t| t != "dumb")
                 }
             }
         }
@@ -256,7 +325,8 @@ impl Global {
             (_, 1) => "opsctl=info",
             _ => "opsctl=debug",
         };
-        let filter = EnvFilter::try_from_env("OPSCTL_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+        let filter =
+            EnvFilter::try_from_env("OPSCTL_LOG").unwrap_or_else(|_| EnvFilter::new(level));
         let log = tracing_subscriber::fmt()
             .with_env_filter(filter)
             .with_writer(std::io::stderr)
@@ -275,7 +345,11 @@ pub fn main() -> i32 {
         Err(e) => {
             let _ = e.print();
             // A usage mistake is bad input (1); help and version are what was asked for.
-            return if e.use_stderr() { exit::FAILED } else { exit::OK };
+            return if e.use_stderr() {
+                exit::FAILED
+            } else {
+                exit::OK
+            };
         }
     };
     cli.global.start_log();

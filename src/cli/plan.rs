@@ -34,7 +34,9 @@ pub struct PlanArgs {
 pub async fn run(global: &Global, args: &PlanArgs) -> Outcome {
     let interrupt = Interrupt::listen();
     let session = Session::open(global)?;
-    let planned = session.plan(global, args.stage.as_deref(), args.destroy, &interrupt).await;
+    let planned = session
+        .plan(global, args.stage.as_deref(), args.destroy, &interrupt)
+        .await;
     if let Some(code) = interrupt.code() {
         global.say("interrupted; nothing was changed");
         return Ok(code);
@@ -45,7 +47,10 @@ pub async fn run(global: &Global, args: &PlanArgs) -> Outcome {
     }
     global.emit(&show(global, &plan))?;
     if let Some(path) = &args.out {
-        global.say(&format!("saved; execute exactly this plan with: opsctl apply {}", path.display()));
+        global.say(&format!(
+            "saved; execute exactly this plan with: opsctl apply {}",
+            path.display()
+        ));
     }
     if !plan.unobserved.is_empty() && !args.allow_incomplete {
         return Ok(exit::BLIND);

@@ -37,7 +37,9 @@ pub fn project_dir(global: &Global) -> Result<Option<PathBuf>, Failure> {
 
 /// Where journals, locks and sandbox states are kept.
 pub fn state_dir(dir: Option<&PathBuf>) -> PathBuf {
-    dir.cloned().unwrap_or_else(|| PathBuf::from(".")).join(".opsctl")
+    dir.cloned()
+        .unwrap_or_else(|| PathBuf::from("."))
+        .join(".opsctl")
 }
 
 /// Files, environments and cloud of one run.
@@ -49,7 +51,9 @@ pub struct Session {
 }
 
 /// The files of the project, or of the sandbox scenario, checked.
-pub fn load(global: &Global) -> Result<(Loaded, Option<crate::sandbox::world::World>, PathBuf), Failure> {
+pub fn load(
+    global: &Global,
+) -> Result<(Loaded, Option<crate::sandbox::world::World>, PathBuf), Failure> {
     let dir = project_dir(global)?;
     let state = state_dir(dir.as_ref());
     let (mut loaded, world) = match &global.sandbox {
@@ -58,8 +62,12 @@ pub fn load(global: &Global) -> Result<(Loaded, Option<crate::sandbox::world::Wo
                 let looks_like_stage = name.starts_with("stage-");
                 let mut failure = Failure::files(loaded, found);
                 if looks_like_stage {
-                    failure = Failure::new(format!("`{name}` is a stage, and --sandbox takes the name of a scenario"))
-                        .help(format!("write the stage first: opsctl plan {name} --sandbox"));
+                    failure = Failure::new(format!(
+                        "`{name}` is a stage, and --sandbox takes the name of a scenario"
+                    ))
+                    .help(format!(
+                        "write the stage first: opsctl plan {name} --sandbox"
+                    ));
                 }
                 failure
             })?;
@@ -67,8 +75,10 @@ pub fn load(global: &Global) -> Result<(Loaded, Option<crate::sandbox::world::Wo
         }
         None => {
             let Some(dir) = dir else {
-                return Err(Failure::new("there is no opsctl.toml in this folder or above it")
-                    .help("`opsctl init` writes a first one; `--sandbox` works without any"));
+                return Err(
+                    Failure::new("there is no opsctl.toml in this folder or above it")
+                        .help("`opsctl init` writes a first one; `--sandbox` works without any"),
+                );
             };
             (Loaded::read(Some(&dir)), None)
         }
@@ -108,7 +118,11 @@ impl Session {
     }
 
     /// The environments in question, each with the stage that it is planned for.
-    pub fn environments(&self, global: &Global, stage: Option<&str>) -> Result<Vec<(Target, Resolved)>, Failure> {
+    pub fn environments(
+        &self,
+        global: &Global,
+        stage: Option<&str>,
+    ) -> Result<Vec<(Target, Resolved)>, Failure> {
         let workspace = self.workspace()?;
         let known: Vec<&str> = workspace.environments.keys().map(String::as_str).collect();
         for name in &global.environments {
@@ -138,15 +152,22 @@ impl Session {
                 continue;
             }
             let stage = stage.unwrap_or(&environment.stage.value);
-            let configured: Vec<String> = environment.regions.iter().map(|r| r.value.clone()).collect();
+            let configured: Vec<String> = environment
+                .regions
+                .iter()
+                .map(|r| r.value.clone())
+                .collect();
             let regions: Vec<String> = configured
                 .iter()
                 .filter(|r| global.regions.is_empty() || global.regions.contains(r))
                 .cloned()
                 .collect();
             if regions.is_empty() {
-                return Err(Failure::new(format!("`{name}` has none of the regions {}", global.regions.join(", ")))
-                    .help(format!("opsctl.toml configures: {}", configured.join(", "))));
+                return Err(Failure::new(format!(
+                    "`{name}` has none of the regions {}",
+                    global.regions.join(", ")
+                ))
+                .help(format!("opsctl.toml configures: {}", configured.join(", "))));
             }
             let resolved = self
                 .loaded
@@ -170,30 +191,47 @@ impl Session {
                 .iter()
                 .map(|(name, e)| format!("{name} is at {}", e.stage.value))
                 .collect();
-            return Err(Failure::new(format!("no environment is at {}", stage.unwrap_or("any stage")))
-                .help(format!("{}; `-e NAME` plans one as if it were", at.join(", "))));
+            return Err(Failure::new(format!(
+                "no environment is at {}",
+                stage.unwrap_or("any stage")
+            ))
+            .help(format!(
+                "{}; `-e NAME` plans one as if it were",
+                at.join(", ")
+            )));
         }
         Ok(out)
     }
 
     /// Guards the accounts, observes them all at once, and builds the plan.
-    pub async fn plan(&self, global: &Global, stage: Option<&str>, destroy: bool, interrupt: &Interrupt) -> Result<Plan, Failure> {
+    pub async fn plan(
+        &self,
+        global: &Global,
+        stage: Option<&str>,
+        destroy: bool,
+        interrupt: &Interrupt,
+    ) -> Result<Plan, Failure> {
         let environments = self.environments(global, stage)?;
         let targets: Vec<&Target> = environments.iter().map(|(t, _)| t).collect();
         let only = target_glob(global)?;
         let controls = controls(global);
-        let work = async {
-            guard(self.cloud.as_ref(), &targets).await?;
-            Ok(join_all(environments.iter().map(|(target, resolved)| {
-                self.cloud.observe(target, want(&controls, resolved))
-            }))
-            .await)
-        };
+        let work =
+            async {
+                guard(self.cloud.as_ref(), &targets).await?;
+                Ok(join_all(environments.iter().map(|(target, resolved)| {
+                    self.cloud.observe(target, want(&controls, resolved))
+                }))
+                .await)
+            };
         let progress = Progress::spinner(global, "looking");
         let names: Vec<&str> = targets.iter().map(|t| t.environment.as_str()).collect();
         let tick = async {
             loop {
-                progress.say(format!("looking at {}: {} requests", names.join(", "), self.cloud.meter().requests()));
+                progress.say(format!(
+                    "looking at {}: {} requests",
+                    names.join(", "),
+                    self.cloud.meter().requests()
+                ));
                 tokio::time::sleep(std::time::Duration::from_millis(200)).await;
             }
         };
@@ -212,7 +250,11 @@ impl Session {
         let environments: Vec<PlanEnvironment> = environments
             .into_iter()
             .zip(inventories)
-            .map(|((target, resolved), inventory)| PlanEnvironment { target, resolved, inventory })
+            .map(|((target, resolved), inventory)| PlanEnvironment {
+                target,
+                resolved,
+                inventory,
+            })
             .collect();
         Ok(build(
             &environments,
@@ -251,7 +293,11 @@ pub fn controls(global: &Global) -> Vec<Control> {
 }
 
 fn want(controls: &[Control], resolved: &Resolved) -> Want {
-    let lifecycle = resolved.policies.lifecycle.as_ref().filter(|_| controls.contains(&Control::Lifecycle));
+    let lifecycle = resolved
+        .policies
+        .lifecycle
+        .as_ref()
+        .filter(|_| controls.contains(&Control::Lifecycle));
     Want {
         tags: controls.contains(&Control::Tags) && resolved.policies.tags.is_some(),
         lifecycle: lifecycle.is_some(),

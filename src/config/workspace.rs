@@ -129,7 +129,10 @@ impl<'de> Deserialize<'de> for Notify {
                         "ticket" => &mut notify.ticket,
                         "info" => &mut notify.info,
                         _ => {
-                            return Err(de::Error::unknown_field(&key, &["page", "ticket", "info"]));
+                            return Err(de::Error::unknown_field(
+                                &key,
+                                &["page", "ticket", "info"],
+                            ));
                         }
                     };
                     *list = map.next_value()?;

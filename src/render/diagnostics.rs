@@ -2,7 +2,9 @@
 
 use std::fmt::Write;
 
-use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteDiagnostic, NamedSource, Severity};
+use miette::{
+    GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteDiagnostic, NamedSource, Severity,
+};
 
 use crate::config::{Diagnostic, Level, Sources};
 
@@ -48,7 +50,9 @@ pub fn render(sources: &Sources, diagnostics: &[Diagnostic], colour: bool) -> St
                     Some(NamedSource::new(&source.name, source.text.clone()))
                 };
                 match text {
-                    Some(text) => miette::Report::new(shown.and_label(label)).with_source_code(text),
+                    Some(text) => {
+                        miette::Report::new(shown.and_label(label)).with_source_code(text)
+                    }
                     None => {
                         let message = format!("{}: {}", sources.place(origin), d.message);
                         let mut plain = MietteDiagnostic::new(message).with_severity(severity);
@@ -66,7 +70,12 @@ pub fn render(sources: &Sources, diagnostics: &[Diagnostic], colour: bool) -> St
     let warnings = diagnostics.len() - errors;
     let plural = |n: usize, word: &str| format!("{n} {word}{}", if n == 1 { "" } else { "s" });
     if errors > 0 {
-        let _ = writeln!(out, "{}, {}", plural(errors, "error"), plural(warnings, "warning"));
+        let _ = writeln!(
+            out,
+            "{}, {}",
+            plural(errors, "error"),
+            plural(warnings, "warning")
+        );
     }
     out
 }

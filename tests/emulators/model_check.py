@@ -331,6 +331,8 @@ def from_xml(shape, node, path, violations):
             names[key] = name, member
         for child in node:
             name, member = names.get(local(child.tag), (None, None))
+            if name is None and local(child.tag).startswith("Future"):
+                continue  # stands for what S3 may add one day, see lifecycle.py
             if name is None:
                 violations.append(f"{path}.{local(child.tag)}: unknown")
             elif member.type_name == "list" and member.serialization.get("flattened"):

@@ -1,14 +1,16 @@
 """moto itself, where a patched method is the shortest way to what AWS does."""
+import datetime
 import threading
 import uuid
 from xml.sax.saxutils import escape
 
-from moto.cloudwatch.models import Alarm, CloudWatchBackend, Dimension
+from moto.cloudwatch.models import Alarm, CloudWatchBackend, Dimension, MetricDatum
 from moto.cloudwatch.responses import CloudWatchResponse
 from moto.core.responses import ActionResult
 from moto.dynamodb.models import DynamoDBBackend
-from moto.rds.models import RDSBackend
-from moto.s3.models import s3_backends
+from moto.elasticache.models import ElastiCacheBackend
+from moto.rds.models import DBInstance, RDSBackend
+from moto.s3.models import S3Backend, s3_backends
 
 ASKED = threading.local()  # .params: those of the request being served, of which moto hands on only part
 
@@ -39,6 +41,21 @@ for name in ("restore_db_instance_from_db_snapshot", "restore_db_instance_to_poi
     replace(RDSBackend, name)(restored)
 
 
+# --- RDS: a database that keeps no backups has none; ElastiCache: what is deleted goes
+
+@replace(DBInstance, "save_automated_backup")
+def save_automated_backup(original, self):
+    if int(self.backup_retention_period or 0):
+        original(self)
+
+
+@replace(ElastiCacheBackend, "delete_cache_cluster")
+def delete_cache_cluster(original, self, cache_cluster_id):
+    deleted = original(self, cache_cluster_id)
+    del self.cache_clusters[cache_cluster_id]
+    return deleted
+
+
 # --- DynamoDB: tagging merges, it does not append a second tag of the same key
 
 @replace(DynamoDBBackend, "tag_resource")
@@ -50,7 +67,7 @@ def tag_table(original, self, arn, tags):
             table.tags = [{"Key": key, "Value": value} for key, value in merged.items()]
 
 
-# --- CloudWatch: dimensions in any order, alarms in pages, metric alarms unless asked, tags only at creation
+# --- CloudWatch: dimensions in any order, a new alarm has no data, alarms in pages, metric alarms unless asked, tags only at creation
 
 Dimension.__lt__ = lambda a, b: (a.name or "", a.value or "") < (b.name or "", b.value or "")
 
@@ -71,6 +88,7 @@ def describe_alarms(self):
 
 
 CloudWatchResponse.describe_alarms = describe_alarms
+CloudWatchResponse.put_composite_alarm = CloudWatchResponse.put_metric_alarm
 
 
 @replace(CloudWatchBackend, "put_metric_alarm")
@@ -80,11 +98,41 @@ def put_metric_alarm(original, self, *args, **kwargs):
     if before is not None:
         kwargs["tags"] = None
     alarm = original(self, *args, **kwargs)
-    if before is not None:
+    if before is None:
+        alarm.state_value = "INSUFFICIENT_DATA"
+    else:
         for kept in ("state_value", "state_reason", "state_reason_data", "state_updated_timestamp"):
             if hasattr(before, kept):
                 setattr(alarm, kept, getattr(before, kept))
     return alarm
+
+
+# --- S3: storage metrics of the region, by class, of the last days and not of today, over all versions
+
+STORAGE = {"STANDARD": "StandardStorage", "STANDARD_IA": "StandardIAStorage", "ONEZONE_IA": "OneZoneIAStorage", "GLACIER": "GlacierStorage",
+           "INTELLIGENT_TIERING": "IntelligentTieringFAStorage", "GLACIER_IR": "GlacierInstantRetrievalStorage", "DEEP_ARCHIVE": "DeepArchiveStorage"}
+
+
+def get_cloudwatch_metrics(account, region):
+    found = []
+    midnight = datetime.datetime.now(datetime.UTC).replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None)
+    for name, bucket in list(s3_backends[account]["aws"].buckets.items()):
+        objects = [key for _, versions in bucket.keys.iterlists() for key in versions if hasattr(key, "contentsize")]
+        if bucket.region_name != region or not objects:
+            continue
+        sizes = {}
+        for key in objects:
+            kind = STORAGE.get(key.storage_class, "StandardStorage")
+            sizes[kind] = sizes.get(kind, 0) + key.contentsize
+        for metric, unit, kind, value in (("NumberOfObjects", "Count", "AllStorageTypes", len(objects)),
+                                          *(("BucketSizeBytes", "Bytes", kind, size) for kind, size in sizes.items())):
+            dimensions = [{"Name": "StorageType", "Value": kind}, {"Name": "BucketName", "Value": name}]
+            found += [MetricDatum(namespace="AWS/S3", name=metric, value=value, unit=unit, dimensions=dimensions,
+                                  timestamp=midnight - datetime.timedelta(days)) for days in (1, 2)]
+    return found
+
+
+S3Backend.get_cloudwatch_metrics = staticmethod(get_cloudwatch_metrics)
 
 
 # --- S3: ListBuckets in pages, with regions
