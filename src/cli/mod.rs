@@ -232,10 +232,14 @@ impl Failure {
     }
 
     pub fn files(loaded: Loaded, diagnostics: Vec<Diagnostic>) -> Self {
+        Failure::in_files(Box::new((loaded, diagnostics)))
+    }
+
+    pub fn in_files(found: Box<(Loaded, Vec<Diagnostic>)>) -> Self {
         Failure {
             message: String::new(),
             help: None,
-            diagnostics: Some(Box::new((loaded, diagnostics))),
+            diagnostics: Some(found),
         }
     }
 }

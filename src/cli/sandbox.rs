@@ -26,7 +26,7 @@ pub fn run(global: &Global, command: &SandboxCommand) -> Outcome {
             let mut documents = Vec::new();
             for (name, _) in SCENARIOS {
                 let opened = scenario::open(name, None)
-                    .map_err(|(loaded, found)| Failure::files(loaded, found))?;
+                    .map_err(Failure::in_files)?;
                 let resources: usize = opened
                     .world
                     .accounts
@@ -69,7 +69,7 @@ pub fn run(global: &Global, command: &SandboxCommand) -> Outcome {
         SandboxCommand::Show { scenario: name } => {
             let name = named(name).unwrap_or_else(|| scenario::DEFAULT.to_owned());
             // Opened for its error message on an unknown name.
-            scenario::open(&name, None).map_err(|(loaded, found)| Failure::files(loaded, found))?;
+            scenario::open(&name, None).map_err(Failure::in_files)?;
             let text = SCENARIOS
                 .iter()
                 .find(|(n, _)| *n == name)
@@ -80,7 +80,7 @@ pub fn run(global: &Global, command: &SandboxCommand) -> Outcome {
             let names: Vec<String> = match named(name) {
                 Some(name) => {
                     scenario::open(&name, None)
-                        .map_err(|(loaded, found)| Failure::files(loaded, found))?;
+                        .map_err(Failure::in_files)?;
                     vec![name]
                 }
                 None => SCENARIOS.iter().map(|(n, _)| (*n).to_owned()).collect(),

@@ -58,9 +58,9 @@ pub fn load(
     let state = state_dir(dir.as_ref());
     let (mut loaded, world) = match &global.sandbox {
         Some(name) => {
-            let opened = scenario::open(name, dir.as_deref()).map_err(|(loaded, found)| {
+            let opened = scenario::open(name, dir.as_deref()).map_err(|found| {
                 let looks_like_stage = name.starts_with("stage-");
-                let mut failure = Failure::files(loaded, found);
+                let mut failure = Failure::in_files(found);
                 if looks_like_stage {
                     failure = Failure::new(format!(
                         "`{name}` is a stage, and --sandbox takes the name of a scenario"

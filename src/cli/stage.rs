@@ -29,7 +29,7 @@ fn load(global: &Global) -> Result<Loaded, Failure> {
     let mut loaded = match (&global.sandbox, dir.as_deref()) {
         (Some(name), dir) => {
             scenario::open(name, dir)
-                .map_err(|(loaded, found)| Failure::files(loaded, found))?
+                .map_err(Failure::in_files)?
                 .loaded
         }
         // Without a project the shipped stages are shown.

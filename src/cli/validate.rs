@@ -19,7 +19,7 @@ pub fn run(global: &Global, args: &ValidateArgs) -> Outcome {
     let mut loaded = match (&global.sandbox, &dir) {
         (Some(name), dir) => {
             scenario::open(name, dir.as_deref())
-                .map_err(|(loaded, found)| Failure::files(loaded, found))?
+                .map_err(Failure::in_files)?
                 .loaded
         }
         (None, Some(dir)) => Loaded::read(Some(dir)),

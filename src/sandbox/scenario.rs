@@ -34,7 +34,7 @@ pub struct Opened {
 ///
 /// # Errors
 /// An unknown name, or mistakes in the files.
-pub fn open(name: &str, dir: Option<&Path>) -> Result<Opened, (Loaded, Vec<Diagnostic>)> {
+pub fn open(name: &str, dir: Option<&Path>) -> Result<Opened, Box<(Loaded, Vec<Diagnostic>)>> {
     // The scenario brings its own environments: of the project only stages and policies count.
     let mut loaded = dir.map_or_else(|| Loaded::read(None), Loaded::read_without_workspace);
     let Some((_, text)) = SCENARIOS.iter().find(|(n, _)| *n == name) else {
@@ -44,18 +44,18 @@ pub fn open(name: &str, dir: Option<&Path>) -> Result<Opened, (Loaded, Vec<Diagn
             Some(close) => d.with_help(format!("did you mean `{close}`?")),
             None => d.with_help(format!("there are: {}", names.join(", "))),
         };
-        return Err((loaded, vec![d]));
+        return Err(Box::new((loaded, vec![d])));
     };
     let Some(node) = loaded.parse(
         &format!("builtin:scenarios/{name}.toml"),
         (*text).to_owned(),
     ) else {
         let errors = std::mem::take(&mut loaded.diagnostics);
-        return Err((loaded, errors));
+        return Err(Box::new((loaded, errors)));
     };
     let parsed = match Parsed::new(node) {
         Ok(parsed) => parsed,
-        Err(errors) => return Err((loaded, errors)),
+        Err(errors) => return Err(Box::new((loaded, errors))),
     };
     loaded.take_workspace(parsed.workspace.clone());
     let seed = hex::encode(Sha256::digest(text.as_bytes()));
@@ -65,6 +65,6 @@ pub fn open(name: &str, dir: Option<&Path>) -> Result<Opened, (Loaded, Vec<Diagn
             world,
             loaded,
         }),
-        Err(errors) => Err((loaded, errors)),
+        Err(errors) => Err(Box::new((loaded, errors))),
     }
 }

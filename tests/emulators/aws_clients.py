@@ -7,10 +7,11 @@ SETTINGS = Config(s3={"addressing_style": "path"}, retries={"total_max_attempts"
 
 
 class Clients:
-    def __init__(self, endpoint, region, account=None):
+    def __init__(self, endpoint, region, account="123456789012"):
+        """An access key that is an account id gives that account on ministack and localstack; moto knows only this one."""
         self.endpoint, self.region, self.made = endpoint, region, {}
-        self.session = boto3.Session(aws_access_key_id="AKIDTEST00000000", aws_secret_access_key="secret", region_name=region)
-        self.account = account or self("sts").get_caller_identity()["Account"]
+        self.session = boto3.Session(aws_access_key_id=account, aws_secret_access_key="secret", region_name=region)
+        self.account = self("sts").get_caller_identity()["Account"]
 
     def __call__(self, service, region=None):
         key = service, region or self.region

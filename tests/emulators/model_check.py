@@ -499,6 +499,8 @@ def check_hashes(call, headers, body):
 
 
 def check_more(call):
+    if any(": a " in violation for violation in call.violations):  # of a wrong type: enough said
+        return
     given = {key for key, value in call.params.items() if value}
     match call.name:
         case "resourcegroupstaggingapi:GetResources":
@@ -507,7 +509,8 @@ def check_more(call):
                 call.violations.append(f"ResourceARNList excludes {', '.join(sorted(others))}")
             if "ExcludeCompliantResources" in given and "IncludeComplianceDetails" not in given:
                 call.violations.append("ExcludeCompliantResources needs IncludeComplianceDetails")
-            if not 1 <= call.params.get("ResourcesPerPage", 1) <= 100:
+            size = call.params.get("ResourcesPerPage", 1)
+            if isinstance(size, int) and not 1 <= size <= 100:
                 call.violations.append("ResourcesPerPage must be from 1 to 100")
         case "cloudwatch:DescribeAlarms":
             if {"AlarmNames", "AlarmNamePrefix"} <= given:

@@ -4,6 +4,7 @@
     repairs.py       moto's own methods, replaced
     lifecycle.py     S3 lifecycle: every rule form kept, what S3 refuses refused
     tagging.py       the tagging API over all services, S3 bucket tags
+    explorer.py      Resource Explorer's Search
     wire.py          answers and errors in the dialect of the request, CBOR
     faults.py        faults on demand
     model_check.py   requests decoded and judged by AWS's service models
@@ -12,6 +13,7 @@ The control door, not part of AWS:
 
     POST, GET, DELETE /_opsctl/faults   see faults.py
     GET, DELETE /_opsctl/calls          {"s3:ListBuckets": 3, ...}, every request that came, faults included
+    POST, DELETE /_opsctl/explorer      Resource Explorer has a default view, or has none (at first)
     POST /_opsctl/system-tags           {arn: {"aws:...": value}}, tags that only AWS itself can set
 
 --record appends one JSON line per request: service, operation, region, params, violations of the model, status.
@@ -32,6 +34,7 @@ from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.http import HTTP_STATUS_CODES
 from werkzeug.serving import run_simple
 
+import explorer
 import faults
 import lifecycle
 import repairs
@@ -57,6 +60,7 @@ class Server:
         elif target.startswith("/moto-api"):
             if "/reset" in target:
                 tagging.reset()
+                explorer.on = False
             answer = self.pass_on(environ, body)
         else:
             answer = self.serve(environ, method, target, body)
@@ -77,6 +81,8 @@ class Server:
                     return Answer(200, json.dumps(dict(sorted(self.calls.items()))).encode(), [("Content-Type", "application/json")])
                 case "DELETE", "calls":
                     self.calls.clear()
+                case ("POST" | "DELETE"), "explorer":
+                    explorer.on = method == "POST"
                 case "POST", "system-tags":
                     for arn, tags in json.loads(body).items():
                         tagging.set_system_tags(arn.split(":")[4] or owner(arn.split(":")[5]), {arn: tags})
@@ -126,7 +132,7 @@ class Server:
                     found = result(call, tagging.get_resources(call, account) if name == "GetResources"
                                    else tagging.change(call, account, hit.get("partial")))
             else:
-                found = None
+                found = explorer.answer(call, account) if call.service == "resource-explorer-2" else None
             if not found:
                 if re.match("Untag|RemoveTags", name):
                     tagging.touched(call.service, account, call.region)

@@ -4,6 +4,7 @@ import threading
 import uuid
 from xml.sax.saxutils import escape
 
+import moto.cloudwatch.models
 from moto.cloudwatch.models import Alarm, CloudWatchBackend, Dimension, MetricDatum
 from moto.cloudwatch.responses import CloudWatchResponse
 from moto.core.responses import ActionResult
@@ -70,6 +71,7 @@ def tag_table(original, self, arn, tags):
 # --- CloudWatch: dimensions in any order, a new alarm has no data, alarms in pages, metric alarms unless asked, tags only at creation
 
 Dimension.__lt__ = lambda a, b: (a.name or "", a.value or "") < (b.name or "", b.value or "")
+moto.cloudwatch.models.are_dimensions_same = lambda one, other: sorted(one) == sorted(other)
 
 
 def describe_alarms(self):

@@ -1,6 +1,6 @@
 """What an emulated account holds, read with boto3 from each service itself and never through the tagging API.
 
-    snapshot.py --endpoint URL [--region eu-west-1] [--services s3,rds,...] > FILE
+    snapshot.py --endpoint URL [--region eu-west-1] [--account ID] [--services s3,rds,...] > FILE
 
 JSON: {arn: {"tags": {...}, "lifecycle": null or {"rules": [...], "min_size": ...}}}. A lifecycle rule is its XML as a
 structure, unknown elements included: {element: [content, ...]}, where content is text or such a structure.
@@ -108,8 +108,8 @@ class Reader:
 SERVICES = ["s3", "rds", "lambda", "dynamodb", "sqs", "sns", "cloudwatch", "logs", "elasticache"]
 
 
-def snapshot(endpoint, region="eu-west-1", services=SERVICES):
-    reader, found = Reader(Clients(endpoint, region)), {}
+def snapshot(endpoint, region="eu-west-1", services=SERVICES, account="123456789012"):
+    reader, found = Reader(Clients(endpoint, region, account)), {}
     for service in services:
         for arn, tags, *lifecycle in getattr(reader, "lambda_" if service == "lambda" else service)():
             found[arn] = {"tags": dict(sorted(tags.items())), "lifecycle": lifecycle[0] if lifecycle else None}
@@ -120,9 +120,10 @@ def main():
     parser = argparse.ArgumentParser(description="what an emulated account holds")
     parser.add_argument("--endpoint", required=True)
     parser.add_argument("--region", default="eu-west-1")
+    parser.add_argument("--account", default="123456789012")
     parser.add_argument("--services", type=lambda text: text.split(","), default=SERVICES)
     options = parser.parse_args()
-    json.dump(snapshot(options.endpoint, options.region, options.services), sys.stdout, indent=1, ensure_ascii=False)
+    json.dump(snapshot(options.endpoint, options.region, options.services, options.account), sys.stdout, indent=1, ensure_ascii=False)
     print()
 
 
