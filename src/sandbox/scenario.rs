@@ -79,7 +79,7 @@ mod tests {
     use crate::cloud::{Call, Cloud, Subject, Target, Want};
     use crate::controls::{self, Input};
     use crate::inventory::{EnvironmentInventory, Gap};
-    use crate::model::{Control, ResourceType};
+    use crate::model::{Control, ResourceType, check_tag_key, check_tag_value};
     use crate::plan::{ActionKind, Change, Finding, Operation, Verdict};
     use crate::sandbox::Sandbox;
 
@@ -122,7 +122,11 @@ mod tests {
             .map(|(name, environment)| Target {
                 environment: name.clone(),
                 account: environment.account.value.clone(),
-                regions: environment.regions.iter().map(|r| r.value.clone()).collect(),
+                regions: environment
+                    .regions
+                    .iter()
+                    .map(|r| r.value.clone())
+                    .collect(),
                 profile: None,
                 role_arn: None,
                 external_id: None,
@@ -254,6 +258,20 @@ mod tests {
             panic!("there is no such scenario");
         };
         assert_eq!(errors[0].help.as_deref(), Some("did you mean `findash`?"));
+    }
+
+    #[test]
+    fn seeded_tags_are_such_as_aws_would_take() {
+        for (name, _) in SCENARIOS {
+            let world = opened(name).world;
+            for (arn, item) in world.accounts.values().flat_map(|a| &a.resources) {
+                for (key, value) in item.tags.iter().filter(|(k, _)| !k.starts_with("aws:")) {
+                    check_tag_key(key).unwrap_or_else(|e| panic!("{name}: {arn}: {key}: {e}"));
+                    check_tag_value(value)
+                        .unwrap_or_else(|e| panic!("{name}: {arn}: {value}: {e}"));
+                }
+            }
+        }
     }
 
     #[tokio::test]
