@@ -32,10 +32,11 @@ pub fn escape(text: &str) -> String {
     safe
 }
 
-/// A value in quotes, escaped, cut with `…` when it takes more than `max` columns.
+/// A value in quotes, escaped; with `…` behind them when it takes more than `max` columns.
 pub fn quote(text: &str, max: usize) -> String {
     let mut shown = String::from("\"");
     let mut used = 0;
+    let mut end = "\"";
     let mut characters = text.chars().peekable();
     while let Some(c) = characters.next() {
         let piece = match c {
@@ -48,14 +49,13 @@ pub fn quote(text: &str, max: usize) -> String {
         let piece_width = width(&piece).max(1);
         let room = max.saturating_sub(usize::from(characters.peek().is_some()));
         if used + piece_width > room {
-            shown.push('…');
+            end = "\"…";
             break;
         }
         used += piece_width;
         shown.push_str(&piece);
     }
-    shown.push('"');
-    shown
+    shown + end
 }
 
 /// Columns that the text takes on a terminal.
@@ -99,6 +99,19 @@ pub fn pad(text: &str, max: usize) -> String {
     format!("{text}{}", " ".repeat(max.saturating_sub(width(text))))
 }
 
+/// Joins words that [`wrap`] must not part. [`escape`] leaves no such space in foreign text.
+const SOLID: char = '\u{a0}';
+
+/// The text as one word for [`wrap`].
+pub fn solid(text: &str) -> String {
+    text.replace(' ', "\u{a0}")
+}
+
+/// The text with ordinary spaces again, where it is not wrapped.
+pub fn loose(text: &str) -> String {
+    text.replace(SOLID, " ")
+}
+
 /// Breaks the text at spaces into lines of at most `max` columns; a longer word is broken after the
 /// last `/`, `:`, `-`, `_`, `.` or `,` that fits, else where it has to be.
 pub fn wrap(text: &str, max: usize) -> Vec<String> {
@@ -114,7 +127,7 @@ pub fn wrap(text: &str, max: usize) -> Vec<String> {
         while width(word) > max {
             let head = take(word.chars(), max);
             let at = head
-                .rfind(['/', ':', '-', '_', '.', ','])
+                .rfind(['/', ':', '-', '_', '.', ',', SOLID])
                 .map(|i| i + 1)
                 .filter(|i| *i > head.len() / 2)
                 .unwrap_or(head.len());
@@ -129,6 +142,9 @@ pub fn wrap(text: &str, max: usize) -> Vec<String> {
     }
     if !line.is_empty() {
         lines.push(line);
+    }
+    for line in &mut lines {
+        *line = loose(line);
     }
     lines
 }

@@ -2,6 +2,7 @@
 
 mod apply;
 mod change;
+mod columns;
 mod report;
 mod unobserved;
 
@@ -17,8 +18,14 @@ use crate::plan::{ActionKind, Plan};
 /// More changes than this of one control in one environment are shown in groups.
 const GROUP_ABOVE: usize = 40;
 
-/// Groups shown for one control, at most; shared out among the controls that need them.
+/// Exact groups of one control, at most, before values that differ are put together.
 const MOST_GROUPS: usize = 12;
+
+/// Lines for groups, shared out among the controls that need them.
+const GROUP_LINES: usize = 60;
+
+/// Groups that each control gets, however many need them.
+const LEAST_GROUPS: usize = 3;
 
 /// What every part needs to know about the terminal.
 #[derive(Debug, Clone, Copy)]
@@ -71,9 +78,9 @@ pub fn plan(plan: &Plan, style: &Style) -> String {
         .flat_map(|e| &e.controls)
         .filter(|(_, c)| c.len() > GROUP_ABOVE)
         .count();
-    let most_groups = (MOST_GROUPS / grouped.max(1)).max(3);
+    let budget = GROUP_LINES / grouped.max(1);
     for environment in &environments {
-        heading(&context, &mut lines, environment);
+        heading(&context, &mut lines, plan, environment);
         for (control, changes) in &environment.controls {
             lines.blank();
             lines.push(format!(
@@ -86,17 +93,15 @@ pub fn plan(plan: &Plan, style: &Style) -> String {
                 let singles: Vec<Group<'_>> = changes.iter().map(|c| Group::single(c)).collect();
                 change::blocks(&context, &mut lines, &singles);
             } else {
-                let all = groups(changes, most_groups);
-                let shown = all.get(..most_groups).unwrap_or(&all);
+                let all = groups(changes, MOST_GROUPS);
+                let (shown, more) = all.split_at(fitting(&all, budget));
                 change::blocks(&context, &mut lines, shown);
-                rest(
-                    &context,
-                    &mut lines,
-                    all.get(shown.len()..).unwrap_or_default(),
-                );
+                rest(&context, &mut lines, more);
             }
         }
-        lines.blank();
+        if !environment.controls.is_empty() {
+            lines.blank();
+        }
     }
     report::findings(&context, &mut lines, &plan.findings);
     report::left_alone(&context, &mut lines, plan);
@@ -105,8 +110,28 @@ pub fn plan(plan: &Plan, style: &Style) -> String {
     lines.finish()
 }
 
+/// How many of the groups fit the lines there are for them.
+fn fitting(groups: &[Group<'_>], budget: usize) -> usize {
+    let mut used = 0;
+    let fit = groups
+        .iter()
+        .take_while(|group| {
+            // Header, names and an empty line; most fields take one line.
+            used += group.fields.len() + 3;
+            used <= budget
+        })
+        .count();
+    // Saying that one more was left out takes as much room as showing a small one.
+    let fit = if fit + 1 == groups.len() {
+        fit + 1
+    } else {
+        fit
+    };
+    fit.max(LEAST_GROUPS).min(groups.len())
+}
+
 /// `prod  account 210987654321  eu-west-1, us-east-1  stage-3`, and a line under it.
-fn heading(context: &Context, lines: &mut Lines, environment: &Environment<'_>) {
+fn heading(context: &Context, lines: &mut Lines, plan: &Plan, environment: &Environment<'_>) {
     let regions: Vec<String> = environment.regions.iter().map(|r| escape(r)).collect();
     let mut facts = vec![context.paint.bold(&escape(environment.name))];
     if !environment.account.is_empty() {
@@ -114,8 +139,15 @@ fn heading(context: &Context, lines: &mut Lines, environment: &Environment<'_>) 
         facts.push(list(&regions, 4));
         facts.push(escape(environment.stage));
     }
-    if environment.controls.is_empty() {
-        facts.push("no changes".to_owned());
+    let blind = plan
+        .unobserved
+        .iter()
+        .any(|gap| gap.environment == environment.name);
+    match (environment.controls.is_empty(), blind) {
+        (true, false) => facts.push("no changes".to_owned()),
+        (false, false) => {}
+        (true, true) => facts.push(context.paint.alarm("no changes in what was seen")),
+        (false, true) => facts.push(context.paint.alarm("not fully observed")),
     }
     // Facts are kept whole: the heading goes on in the next line rather than breaking one.
     let mut line = String::new();
