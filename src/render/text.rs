@@ -1,7 +1,7 @@
 //! Words, widths and numbers: what every output for people needs.
 
 use rust_decimal::Decimal;
-use tabled::grid::util::string::{get_char_width, get_string_width};
+use tabled::grid::util::string::get_char_width;
 
 use crate::model::usd;
 
@@ -58,9 +58,9 @@ pub fn quote(text: &str, max: usize) -> String {
     shown + end
 }
 
-/// Columns that the text takes on a terminal.
+/// Columns that the text takes on a terminal: character by character, as terminals count.
 pub fn width(text: &str) -> usize {
-    get_string_width(text)
+    text.chars().map(get_char_width).sum()
 }
 
 /// The beginning of the text, with `…` when it takes more than `max` columns.
@@ -112,8 +112,8 @@ pub fn loose(text: &str) -> String {
     text.replace(SOLID, " ")
 }
 
-/// Breaks the text at spaces into lines of at most `max` columns; a longer word is broken after the
-/// last `/`, `:`, `-`, `_`, `.` or `,` that fits, else where it has to be.
+/// Breaks the text at spaces into lines of at most `max` columns; a longer word is broken after
+/// punctuation or before a capital, else where it has to be.
 pub fn wrap(text: &str, max: usize) -> Vec<String> {
     let max = max.max(8);
     let mut lines = Vec::new();
@@ -126,11 +126,7 @@ pub fn wrap(text: &str, max: usize) -> Vec<String> {
         }
         while width(word) > max {
             let head = take(word.chars(), max);
-            let at = head
-                .rfind(['/', ':', '-', '_', '.', ',', SOLID])
-                .map(|i| i + 1)
-                .filter(|i| *i > head.len() / 2)
-                .unwrap_or(head.len());
+            let at = joint(word, head.len());
             let (first, rest) = word.split_at(at.max(1));
             lines.push(first.to_owned());
             word = rest;
@@ -147,6 +143,20 @@ pub fn wrap(text: &str, max: usize) -> Vec<String> {
         *line = loose(line);
     }
     lines
+}
+
+/// Where a word that is too long is best broken, if that is in its second half.
+fn joint(word: &str, longest: usize) -> usize {
+    word.chars()
+        .zip(word.char_indices().skip(1))
+        .take_while(|(_, (i, _))| *i <= longest)
+        .filter(|(before, (_, after))| {
+            "/:-_.,\u{a0}".contains(*before) || before.is_lowercase() && after.is_uppercase()
+        })
+        .map(|(_, (i, _))| i)
+        .last()
+        .filter(|i| *i > longest / 2)
+        .unwrap_or(longest)
 }
 
 /// `1234567` as `1,234,567`.

@@ -21,7 +21,8 @@ const NAMES: usize = 5;
 pub(super) fn blocks(context: &Context, lines: &mut Lines, groups: &[Group<'_>]) {
     let tags = groups.iter().filter(|g| !is_lifecycle(g));
     let keys = tags.flat_map(|g| g.fields.iter().map(|f| width(&escape(f.name))));
-    let key_column = keys.filter(|w| *w <= KEY_COLUMN).max().unwrap_or(0);
+    let most = KEY_COLUMN.min(longest_key(context));
+    let key_column = keys.filter(|w| *w <= most).max().unwrap_or(0);
     let bodies: Vec<Vec<Line<'_>>> = groups
         .iter()
         .map(|group| {
@@ -39,6 +40,11 @@ pub(super) fn blocks(context: &Context, lines: &mut Lines, groups: &[Group<'_>])
         footer(context, lines, group);
         lines.blank();
     }
+}
+
+/// A longer key gets a line of its own, so that half of the width is left for the value.
+fn longest_key(context: &Context) -> usize {
+    (context.width / 2).saturating_sub(INDENT)
 }
 
 fn is_lifecycle(group: &Group<'_>) -> bool {
@@ -77,6 +83,12 @@ fn header(context: &Context, lines: &mut Lines, group: &Group<'_>) {
         _ => group.types(room.saturating_sub(beside)),
     };
     let sign = paint.sign(group.action().map_or('~', |a| a.sign()));
+    // The first row has more room than those under it.
+    let room = if width(&title) <= room {
+        room
+    } else {
+        context.width - INDENT
+    };
     let mut rows = wrap(&title, room).into_iter();
     let mut used = 4;
     let mut line = format!("  {sign} ");
@@ -121,7 +133,7 @@ fn fields<'a>(context: &Context, group: &Group<'a>, key_column: usize) -> Vec<Li
         let key = escape(field.name);
         let sign = context.paint.sign(field.sign);
         let indent = " ".repeat(INDENT);
-        let (mut lead, start) = if width(&key) <= (context.width / 2).saturating_sub(INDENT) {
+        let (mut lead, start) = if width(&key) <= longest_key(context) {
             let key = pad(&key, key_column);
             let start = INDENT + 2 + width(&key) + 3;
             (format!("{indent}{sign} {key} = "), start)

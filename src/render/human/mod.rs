@@ -13,7 +13,7 @@ use super::group::{Environment, Group, by_action, environments, groups};
 use super::paint::{Lines, Paint};
 use super::text::{cut, escape, list, number, plural, wrap};
 use super::words;
-use crate::plan::{ActionKind, Plan};
+use crate::plan::{ActionKind, Change, Plan};
 
 /// More changes than this of one control in one environment are shown in groups.
 const GROUP_ABOVE: usize = 40;
@@ -73,15 +73,19 @@ pub fn plan(plan: &Plan, style: &Style) -> String {
         lines.blank();
     }
     let environments = environments(plan);
-    let grouped = environments
+    let mut sections: Vec<Vec<Section<'_>>> = environments
         .iter()
-        .flat_map(|e| &e.controls)
-        .filter(|(_, c)| c.len() > GROUP_ABOVE)
-        .count();
-    let budget = GROUP_LINES / grouped.max(1);
-    for environment in &environments {
+        .map(|e| {
+            e.controls
+                .iter()
+                .map(|(_, c)| Section::new(&context, c))
+                .collect()
+        })
+        .collect();
+    share(sections.iter_mut().flatten().collect());
+    for (environment, sections) in environments.iter().zip(sections) {
         heading(&context, &mut lines, plan, environment);
-        for (control, changes) in &environment.controls {
+        for ((control, changes), section) in environment.controls.iter().zip(sections) {
             lines.blank();
             lines.push(format!(
                 "  {}  {}",
@@ -89,15 +93,9 @@ pub fn plan(plan: &Plan, style: &Style) -> String {
                 actions(&context, changes)
             ));
             lines.blank();
-            if style.verbose || changes.len() <= GROUP_ABOVE {
-                let singles: Vec<Group<'_>> = changes.iter().map(|c| Group::single(c)).collect();
-                change::blocks(&context, &mut lines, &singles);
-            } else {
-                let all = groups(changes, MOST_GROUPS);
-                let (shown, more) = all.split_at(fitting(&all, budget));
-                change::blocks(&context, &mut lines, shown);
-                rest(&context, &mut lines, more);
-            }
+            let (shown, more) = section.groups.split_at(section.shown);
+            change::blocks(&context, &mut lines, shown);
+            rest(&context, &mut lines, more);
         }
         if !environment.controls.is_empty() {
             lines.blank();
@@ -110,24 +108,66 @@ pub fn plan(plan: &Plan, style: &Style) -> String {
     lines.finish()
 }
 
-/// How many of the groups fit the lines there are for them.
-fn fitting(groups: &[Group<'_>], budget: usize) -> usize {
-    let mut used = 0;
-    let fit = groups
-        .iter()
-        .take_while(|group| {
-            // Header, names and an empty line; most fields take one line.
-            used += group.fields.len() + 3;
-            used <= budget
-        })
-        .count();
-    // Saying that one more was left out takes as much room as showing a small one.
-    let fit = if fit + 1 == groups.len() {
-        fit + 1
-    } else {
-        fit
-    };
-    fit.max(LEAST_GROUPS).min(groups.len())
+/// The changes of one control in one environment, and how many groups of them are shown.
+struct Section<'a> {
+    groups: Vec<Group<'a>>,
+    shown: usize,
+    /// Many changes, which have to do with the lines there are.
+    grouped: bool,
+}
+
+impl<'a> Section<'a> {
+    fn new(context: &Context, changes: &[&'a Change]) -> Self {
+        let grouped = !context.verbose && changes.len() > GROUP_ABOVE;
+        let groups = if grouped {
+            groups(changes, MOST_GROUPS)
+        } else {
+            changes.iter().map(|c| Group::single(c)).collect()
+        };
+        Section {
+            shown: groups.len(),
+            groups,
+            grouped,
+        }
+    }
+
+    /// Header, names and an empty line; most fields take one line.
+    fn lines(groups: &[Group<'_>]) -> usize {
+        groups.iter().map(|g| g.fields.len() + 3).sum()
+    }
+
+    fn fit(&mut self, budget: usize) {
+        let fits = |n: &usize| {
+            self.groups
+                .get(..*n)
+                .is_some_and(|g| Self::lines(g) <= budget)
+        };
+        let most = (0..=self.groups.len()).rev().find(fits).unwrap_or(0);
+        // Saying that one more was left out takes as much room as showing a small one.
+        let most = if most + 1 == self.groups.len() {
+            most + 1
+        } else {
+            most
+        };
+        self.shown = most.max(LEAST_GROUPS).min(self.groups.len());
+    }
+}
+
+/// Shares the lines for groups out: who needs few leaves the rest to the others.
+fn share(mut sections: Vec<&mut Section<'_>>) {
+    sections.retain(|s| s.grouped);
+    sections.sort_by_key(|s| Section::lines(&s.groups));
+    let mut budget = GROUP_LINES;
+    let mut left = sections.len();
+    for section in sections {
+        section.fit(budget / left);
+        let used = section
+            .groups
+            .get(..section.shown)
+            .map_or(0, Section::lines);
+        budget = budget.saturating_sub(used);
+        left -= 1;
+    }
 }
 
 /// `prod  account 210987654321  eu-west-1, us-east-1  stage-3`, and a line under it.
@@ -173,7 +213,7 @@ fn heading(context: &Context, lines: &mut Lines, plan: &Plan, environment: &Envi
 }
 
 /// `3 to create, 12 to update`, without what there is none of.
-fn actions(context: &Context, changes: &[&crate::plan::Change]) -> String {
+fn actions(context: &Context, changes: &[&Change]) -> String {
     let parts: Vec<String> = by_action(changes)
         .into_iter()
         .filter(|(_, n)| *n > 0)
