@@ -6,8 +6,8 @@ use rust_decimal::Decimal;
 
 use super::text;
 use crate::model::lifecycle::Rule;
-use crate::model::{Control, Risk, Severity};
-use crate::plan::{ActionKind, Change, Finding, Operation, Plan, Reason};
+use crate::model::{Control, Risk};
+use crate::plan::{ActionKind, Change, Operation, Plan, Reason};
 
 /// One environment of the plan, and what changes there.
 pub(super) struct Environment<'a> {
@@ -71,6 +71,16 @@ pub(super) fn environments(plan: &Plan) -> Vec<Environment<'_>> {
         }
     }
     found
+}
+
+/// The address under its environment's heading, without what its control's heading says.
+pub(super) fn title(change: &Change) -> String {
+    let address = text::escape(change.address.within_environment());
+    let aspect = format!("#{}", change.control);
+    match address.strip_suffix(&aspect) {
+        Some(short) => short.to_owned(),
+        None => address,
+    }
 }
 
 /// How many of the changes create, update and delete.
@@ -165,19 +175,46 @@ impl<'a> Group<'a> {
             .unwrap_or(Risk::Low)
     }
 
-    /// The sum of the known deltas, `None` where none is known.
-    pub fn delta(&self) -> Option<Decimal> {
+    /// The sum of the known deltas, and for how many changes it is known where that is not all.
+    pub fn delta(&self) -> Option<String> {
         let known: Vec<Decimal> = self
             .changes
             .iter()
             .filter_map(|c| text::decimal(c.monthly_cost_delta_usd.as_deref()?))
             .collect();
-        (!known.is_empty()).then(|| known.into_iter().sum())
+        let priced = known.len();
+        let amount = text::signed_usd(known.into_iter().sum())?;
+        Some(if priced == self.changes.len() {
+            format!("{amount} USD/month")
+        } else {
+            let all = text::number(self.changes.len() as u64);
+            format!(
+                "{amount} USD/month for {} of {all}",
+                text::number(priced as u64)
+            )
+        })
     }
 
-    /// Types with their number of resources, most frequent first.
-    pub fn types(&self) -> Vec<(&'a str, u64)> {
-        count(self.changes.iter().map(|c| c.resource.kind.as_str()))
+    /// `312 resources: s3-bucket 200, sqs-queue 60, …`, as many types as fit.
+    pub fn types(&self, max: usize) -> String {
+        let total = text::number(self.changes.len() as u64);
+        let types = count(self.changes.iter().map(|c| c.resource.kind.as_str()));
+        if let [(only, _)] = types.as_slice() {
+            return format!("{total} resources: {}", text::escape(only));
+        }
+        let named: Vec<String> = types
+            .iter()
+            .map(|(kind, n)| format!("{} {}", text::escape(kind), text::number(*n)))
+            .collect();
+        (1..=named.len())
+            .rev()
+            .map(|n| {
+                let end = if n < named.len() { ", …" } else { "" };
+                let shown = named.get(..n).unwrap_or(&named).join(", ");
+                format!("{total} resources: {shown}{end}")
+            })
+            .find(|text| text::width(text) <= max)
+            .unwrap_or_else(|| format!("{total} resources"))
     }
 }
 
@@ -271,128 +308,4 @@ pub(super) fn unpriced(changes: &[Change]) -> u64 {
         .iter()
         .filter(|c| c.monthly_cost_delta_usd.is_none() && c.cost_basis.is_some())
         .count() as u64
-}
-
-/// Findings of one kind, with each message once.
-pub(super) struct FindingGroup<'a> {
-    pub severity: Severity,
-    pub id: &'a str,
-    pub messages: Vec<(&'a str, Vec<&'a Finding>)>,
-}
-
-impl FindingGroup<'_> {
-    pub fn total(&self) -> u64 {
-        self.messages.iter().map(|(_, f)| f.len() as u64).sum()
-    }
-}
-
-/// Worst first.
-pub(super) fn findings(findings: &[Finding]) -> Vec<FindingGroup<'_>> {
-    let mut found: BTreeMap<(std::cmp::Reverse<Severity>, &str), Vec<&Finding>> = BTreeMap::new();
-    for finding in findings {
-        found
-            .entry((std::cmp::Reverse(finding.severity), &finding.id))
-            .or_default()
-            .push(finding);
-    }
-    found
-        .into_iter()
-        .map(|((severity, id), members)| {
-            let mut messages: Vec<(&str, Vec<&Finding>)> = Vec::new();
-            let mut index: BTreeMap<&str, usize> = BTreeMap::new();
-            for finding in members {
-                let i = *index.entry(&finding.message).or_insert_with(|| {
-                    messages.push((&finding.message, Vec::new()));
-                    messages.len() - 1
-                });
-                if let Some((_, list)) = messages.get_mut(i) {
-                    list.push(finding);
-                }
-            }
-            messages.sort_by_key(|(_, list)| std::cmp::Reverse(list.len()));
-            FindingGroup {
-                severity: severity.0,
-                id,
-                messages,
-            }
-        })
-        .collect()
-}
-
-/// Gaps that are one to whoever has to close them.
-#[derive(Debug)]
-pub(super) struct GapRow<'a> {
-    pub operation: &'a str,
-    pub environment: &'a str,
-    pub region: &'a str,
-    /// `None`: everything that the call would have told of.
-    pub resources: Option<u64>,
-    pub controls: Vec<&'static str>,
-    pub error: &'a str,
-    /// Different errors besides the one shown.
-    pub other_errors: usize,
-}
-
-impl GapRow<'_> {
-    pub fn resources(&self) -> String {
-        self.resources.map_or("all".to_owned(), text::number)
-    }
-
-    pub fn controls(&self) -> String {
-        self.controls.join(", ")
-    }
-
-    pub fn error(&self) -> String {
-        let error = text::escape(self.error);
-        match self.other_errors {
-            0 => error,
-            n => format!(
-                "{error} (and {})",
-                text::plural(n as u64, "other error", "other errors")
-            ),
-        }
-    }
-}
-
-/// One row for each call and error; where that gives more than `max`, one for each call.
-pub(super) fn gaps(plan: &Plan, max: usize) -> Vec<GapRow<'_>> {
-    let gather = |by_error: bool| {
-        let mut found: BTreeMap<_, Vec<&crate::inventory::Gap>> = BTreeMap::new();
-        for gap in &plan.unobserved {
-            let error = if by_error { gap.error.as_str() } else { "" };
-            found
-                .entry((&gap.environment, &gap.region, &gap.operation, error))
-                .or_default()
-                .push(gap);
-        }
-        found
-            .into_iter()
-            .map(|((environment, region, operation, _), members)| {
-                let errors = count(members.iter().map(|g| g.error.as_str()));
-                let names: BTreeSet<&str> = members
-                    .iter()
-                    .filter_map(|g| g.resource.as_deref())
-                    .collect();
-                let controls: BTreeSet<Control> = members.iter().map(|g| g.control).collect();
-                GapRow {
-                    operation,
-                    environment,
-                    region,
-                    resources: members
-                        .iter()
-                        .all(|g| g.resource.is_some())
-                        .then_some(names.len() as u64),
-                    controls: controls.into_iter().map(Control::as_str).collect(),
-                    error: errors.first().map_or("", |e| e.0),
-                    other_errors: errors.len().saturating_sub(1),
-                }
-            })
-            .collect::<Vec<_>>()
-    };
-    let exact = gather(true);
-    if exact.len() <= max {
-        exact
-    } else {
-        gather(false)
-    }
 }

@@ -8,9 +8,13 @@ pub mod human;
 pub mod markdown;
 pub mod text;
 
+mod attention;
 mod group;
 mod paint;
 mod words;
+
+#[cfg(test)]
+mod tests;
 
 /// How the terminal wants it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Words, widths and numbers: what every output for people needs.
 
 use rust_decimal::Decimal;
-use tabled::grid::util::string::{get_char_width, get_string_width};
+use tabled::grid::util::string::get_char_width;
 
 use crate::model::usd;
 
@@ -32,10 +32,11 @@ pub fn escape(text: &str) -> String {
     safe
 }
 
-/// A value in quotes, escaped, cut with `…` when it takes more than `max` columns.
+/// A value in quotes, escaped; with `…` behind them when it takes more than `max` columns.
 pub fn quote(text: &str, max: usize) -> String {
     let mut shown = String::from("\"");
     let mut used = 0;
+    let mut end = "\"";
     let mut characters = text.chars().peekable();
     while let Some(c) = characters.next() {
         let piece = match c {
@@ -48,19 +49,18 @@ pub fn quote(text: &str, max: usize) -> String {
         let piece_width = width(&piece).max(1);
         let room = max.saturating_sub(usize::from(characters.peek().is_some()));
         if used + piece_width > room {
-            shown.push('…');
+            end = "\"…";
             break;
         }
         used += piece_width;
         shown.push_str(&piece);
     }
-    shown.push('"');
-    shown
+    shown + end
 }
 
-/// Columns that the text takes on a terminal.
+/// Columns that the text takes on a terminal: character by character, as terminals count.
 pub fn width(text: &str) -> usize {
-    get_string_width(text)
+    text.chars().map(get_char_width).sum()
 }
 
 /// The beginning of the text, with `…` when it takes more than `max` columns.
@@ -99,8 +99,21 @@ pub fn pad(text: &str, max: usize) -> String {
     format!("{text}{}", " ".repeat(max.saturating_sub(width(text))))
 }
 
-/// Breaks the text at spaces into lines of at most `max` columns; a longer word is broken after the
-/// last `/`, `:`, `-`, `_`, `.` or `,` that fits, else where it has to be.
+/// Joins words that [`wrap`] must not part. [`escape`] leaves no such space in foreign text.
+const SOLID: char = '\u{a0}';
+
+/// The text as one word for [`wrap`].
+pub fn solid(text: &str) -> String {
+    text.replace(' ', "\u{a0}")
+}
+
+/// The text with ordinary spaces again, where it is not wrapped.
+pub fn loose(text: &str) -> String {
+    text.replace(SOLID, " ")
+}
+
+/// Breaks the text at spaces into lines of at most `max` columns; a longer word is broken after
+/// punctuation or before a capital, else where it has to be.
 pub fn wrap(text: &str, max: usize) -> Vec<String> {
     let max = max.max(8);
     let mut lines = Vec::new();
@@ -113,11 +126,7 @@ pub fn wrap(text: &str, max: usize) -> Vec<String> {
         }
         while width(word) > max {
             let head = take(word.chars(), max);
-            let at = head
-                .rfind(['/', ':', '-', '_', '.', ','])
-                .map(|i| i + 1)
-                .filter(|i| *i > head.len() / 2)
-                .unwrap_or(head.len());
+            let at = joint(word, head.len());
             let (first, rest) = word.split_at(at.max(1));
             lines.push(first.to_owned());
             word = rest;
@@ -130,7 +139,24 @@ pub fn wrap(text: &str, max: usize) -> Vec<String> {
     if !line.is_empty() {
         lines.push(line);
     }
+    for line in &mut lines {
+        *line = loose(line);
+    }
     lines
+}
+
+/// Where a word that is too long is best broken, if that is in its second half.
+fn joint(word: &str, longest: usize) -> usize {
+    word.chars()
+        .zip(word.char_indices().skip(1))
+        .take_while(|(_, (i, _))| *i <= longest)
+        .filter(|(before, (_, after))| {
+            "/:-_.,\u{a0}".contains(*before) || before.is_lowercase() && after.is_uppercase()
+        })
+        .map(|(_, (i, _))| i)
+        .last()
+        .filter(|i| *i > longest / 2)
+        .unwrap_or(longest)
 }
 
 /// `1234567` as `1,234,567`.

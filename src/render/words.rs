@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::ApplyView;
 use super::group::unpriced;
-use super::text::{escape, list, number, plural, signed_usd};
+use super::text::{escape, list, number, plural, signed_usd, solid};
 use crate::model::Control;
 use crate::plan::{Counts, Plan, total_delta};
 
@@ -18,22 +18,21 @@ pub(super) fn is_blind(plan: &Plan) -> bool {
 /// `3 to create, 12 to update, 0 to delete, 45 unchanged, 2 not observed`.
 pub(super) fn counts(plan: &Plan) -> String {
     let s = &plan.summary;
-    format!(
-        "{} to create, {} to update, {} to delete, {} unchanged, {} not observed",
-        number(s.create),
-        number(s.update),
-        number(s.delete),
-        number(s.unchanged),
-        number(s.unobserved)
-    )
+    [
+        (s.create, "to create"),
+        (s.update, "to update"),
+        (s.delete, "to delete"),
+        (s.unchanged, "unchanged"),
+        (s.unobserved, "not observed"),
+    ]
+    .map(|(n, what)| solid(&format!("{} {what}", number(n))))
+    .join(", ")
 }
 
 /// `-34.20 USD/month`, where a change of the bill is known.
 pub(super) fn delta(plan: &Plan) -> Option<String> {
-    Some(format!(
-        "{} USD/month",
-        signed_usd(total_delta(&plan.changes))?
-    ))
+    let amount = signed_usd(total_delta(&plan.changes))?;
+    Some(solid(&format!("{amount} USD/month")))
 }
 
 /// The changes whose cost is not in the sum.
@@ -46,6 +45,10 @@ pub(super) fn without_estimate(plan: &Plan) -> Option<String> {
         )),
     }
 }
+
+/// Above the list of gaps.
+pub(super) const NOT_OBSERVED: &str =
+    "NOT OBSERVED: nothing is said here about what is behind these calls";
 
 /// What to say when there is nothing to do. Never more than what was seen.
 pub(super) fn nothing_to_do(plan: &Plan) -> String {
@@ -84,11 +87,8 @@ pub(super) fn left_alone(plan: &Plan) -> Vec<(String, String)> {
     let say = |counts: &Counts| {
         let mut parts = Vec::new();
         if counts.ignored > 0 {
-            parts.push(format!(
-                "{} ignored (tag {})",
-                number(counts.ignored),
-                crate::model::IGNORE_TAG
-            ));
+            let tag = crate::model::IGNORE_TAG;
+            parts.push(format!("{} ignored (tag {tag})", number(counts.ignored)));
         }
         if counts.exempt > 0 {
             parts.push(format!("{} exempt", number(counts.exempt)));
@@ -100,7 +100,10 @@ pub(super) fn left_alone(plan: &Plan) -> Vec<(String, String)> {
             ));
         }
         if !counts.outside_regions.is_empty() {
-            let names: Vec<String> = counts.outside_regions.iter().map(|n| escape(n)).collect();
+            let names: Vec<String> = {
+                let names = counts.outside_regions.iter();
+                names.map(|n| solid(&escape(n))).collect()
+            };
             parts.push(format!(
                 "{} outside the configured regions: {}",
                 plural(names.len() as u64, "bucket", "buckets"),

@@ -1,39 +1,29 @@
 //! One block for each change, or for each group of changes that do the same.
 
 use super::Context;
+use super::columns::{self, Line};
 use crate::model::Risk;
-use crate::plan::{Operation, Reason};
-use crate::render::group::{Field, Group, Value, foreign_rules};
+use crate::plan::Operation;
+use crate::render::group::{Field, Group, Value, foreign_rules, title};
 use crate::render::paint::{Lines, Paint};
-use crate::render::text::{
-    cut, cut_left, escape, list, number, pad, plural, quote, signed_usd, width, wrap,
-};
+use crate::render::text::{cut, escape, list, number, pad, plural, quote, width, wrap};
 
 /// Where field lines begin.
 const INDENT: usize = 6;
 /// Keys are aligned up to this width; a longer one pushes its own value to the right.
 const KEY_COLUMN: usize = 24;
-/// A reason is not worth showing in fewer columns.
-const SHORTEST_REASON: usize = 24;
 /// A longer value is cut.
 const LONGEST_VALUE: usize = 60;
 /// Names of a group's resources.
 const NAMES: usize = 5;
 
-/// One line of a block before its reason is put beside it.
-struct Line {
-    /// Without colour, to measure.
-    width: usize,
-    painted: String,
-    reason: Option<String>,
-}
-
 /// Shows the groups with their fields and reasons in common columns.
 pub(super) fn blocks(context: &Context, lines: &mut Lines, groups: &[Group<'_>]) {
-    let tags = || groups.iter().filter(|g| !is_lifecycle(g));
-    let keys = tags().flat_map(|g| g.fields.iter().map(|f| width(&escape(f.name))));
-    let key_column = keys.filter(|w| *w <= KEY_COLUMN).max().unwrap_or(0);
-    let bodies: Vec<Vec<Line>> = groups
+    let tags = groups.iter().filter(|g| !is_lifecycle(g));
+    let keys = tags.flat_map(|g| g.fields.iter().map(|f| width(&escape(f.name))));
+    let most = KEY_COLUMN.min(longest_key(context));
+    let key_column = keys.filter(|w| *w <= most).max().unwrap_or(0);
+    let bodies: Vec<Vec<Line<'_>>> = groups
         .iter()
         .map(|group| {
             if is_lifecycle(group) {
@@ -43,15 +33,18 @@ pub(super) fn blocks(context: &Context, lines: &mut Lines, groups: &[Group<'_>])
             }
         })
         .collect();
-    let column = reason_column(context, bodies.iter().flatten());
+    let column = columns::common(context, bodies.iter().flatten());
     for (group, body) in groups.iter().zip(bodies) {
         header(context, lines, group);
-        for line in body {
-            beside(context, lines, line, column);
-        }
+        columns::push(context, lines, body, column);
         footer(context, lines, group);
         lines.blank();
     }
+}
+
+/// A longer key gets a line of its own, so that half of the width is left for the value.
+fn longest_key(context: &Context) -> usize {
+    (context.width / 2).saturating_sub(INDENT)
 }
 
 fn is_lifecycle(group: &Group<'_>) -> bool {
@@ -64,27 +57,6 @@ fn is_lifecycle(group: &Group<'_>) -> bool {
 /// Sign, address or number of resources, and what is worth a second look.
 fn header(context: &Context, lines: &mut Lines, group: &Group<'_>) {
     let paint = context.paint;
-    let Some(first) = group.changes.first() else {
-        return;
-    };
-    let single = group.changes.len() == 1;
-    let title = if single {
-        let address = escape(first.address.within_environment());
-        let aspect = format!("#{}", first.control);
-        // The heading above says the control already.
-        address
-            .strip_suffix(&aspect)
-            .map(str::to_owned)
-            .unwrap_or(address)
-    } else {
-        let types: Vec<String> = group
-            .types()
-            .into_iter()
-            .map(|(kind, n)| format!("{} {}", escape(kind), number(n)))
-            .collect();
-        let count = plural(group.changes.len() as u64, "resource", "resources");
-        format!("{count}: {}", list(&types, 4))
-    };
     let mut remarks: Vec<(String, String)> = Vec::new();
     let risk = group.risk();
     if risk != Risk::Low {
@@ -95,17 +67,29 @@ fn header(context: &Context, lines: &mut Lines, group: &Group<'_>) {
         };
         remarks.push((text, painted));
     }
-    if let Some(delta) = group.delta().and_then(signed_usd) {
-        let text = format!("{delta} USD/mo");
-        let painted = if delta.starts_with('-') {
+    if let Some(text) = group.delta() {
+        let text = text.replace("USD/month", "USD/mo");
+        let painted = if text.starts_with('-') {
             paint.green(&text)
         } else {
             paint.yellow(&text)
         };
         remarks.push((text, painted));
     }
+    let room = context.width.saturating_sub(4);
+    let beside: usize = remarks.iter().map(|(text, _)| 3 + width(text)).sum();
+    let title = match group.changes.as_slice() {
+        [change] => title(change),
+        _ => group.types(room.saturating_sub(beside)),
+    };
     let sign = paint.sign(group.action().map_or('~', |a| a.sign()));
-    let mut rows = wrap(&title, context.width.saturating_sub(4)).into_iter();
+    // The first row has more room than those under it.
+    let room = if width(&title) <= room {
+        room
+    } else {
+        context.width - INDENT
+    };
+    let mut rows = wrap(&title, room).into_iter();
     let mut used = 4;
     let mut line = format!("  {sign} ");
     if let Some(row) = rows.next() {
@@ -114,8 +98,8 @@ fn header(context: &Context, lines: &mut Lines, group: &Group<'_>) {
     }
     for row in rows {
         lines.push(&line);
-        used = 6 + width(&row);
-        line = format!("      {}", paint.bold(&row));
+        used = INDENT + width(&row);
+        line = format!("{}{}", " ".repeat(INDENT), paint.bold(&row));
     }
     for (text, painted) in remarks {
         if used + 3 + width(&text) > context.width {
@@ -131,77 +115,71 @@ fn header(context: &Context, lines: &mut Lines, group: &Group<'_>) {
     lines.push(&line);
 }
 
-/// `tags.defaults.team  policies/tags.toml:14`.
-fn reason(reason: &Reason) -> String {
-    format!(
-        "{}  {}:{}",
-        escape(&reason.rule),
-        escape(&reason.file),
-        reason.line
-    )
-}
-
 fn value(context: &Context, value: &Value<'_>, room: usize) -> String {
     match value {
         Value::Absent => "(none)".to_owned(),
         Value::One(text) if context.verbose => quote(text, usize::MAX),
-        Value::One(text) => quote(text, LONGEST_VALUE.min(room.saturating_sub(2)).max(8)),
-        Value::Many(n) => format!("({} values)", number(*n as u64)),
+        // Two quotes, and the mark of the cut.
+        Value::One(text) => quote(text, LONGEST_VALUE.min(room.saturating_sub(3)).max(8)),
+        Value::Many(n) => format!("({} different values)", number(*n as u64)),
     }
 }
 
 /// `~ environment = "production" → "prod"`, in two lines where one is too short.
-fn fields(context: &Context, group: &Group<'_>, key_column: usize) -> Vec<Line> {
-    let paint = context.paint;
+fn fields<'a>(context: &Context, group: &Group<'a>, key_column: usize) -> Vec<Line<'a>> {
     let mut found = Vec::new();
     for field in &group.fields {
-        let longest_key = (context.width / 2).saturating_sub(INDENT);
-        let key = pad(&cut(&escape(field.name), longest_key), key_column);
-        let start = INDENT + 2 + width(&key) + 3;
+        let first = found.len();
+        let key = escape(field.name);
+        let sign = context.paint.sign(field.sign);
+        let indent = " ".repeat(INDENT);
+        let (mut lead, start) = if width(&key) <= longest_key(context) {
+            let key = pad(&key, key_column);
+            let start = INDENT + 2 + width(&key) + 3;
+            (format!("{indent}{sign} {key} = "), start)
+        } else {
+            // Two long keys may differ in their last character: none is ever cut.
+            let rows = hard_wrap(&format!("{key} ="), context.width - INDENT - 2);
+            for (i, row) in rows.iter().enumerate() {
+                let sign = if i == 0 { sign.as_str() } else { " " };
+                found.push(Line {
+                    width: 0,
+                    painted: format!("{indent}{sign} {row}"),
+                    reason: None,
+                });
+            }
+            let start = INDENT + 4;
+            (" ".repeat(start), start)
+        };
         let room = context.width.saturating_sub(start);
-        let show = |v: &Value<'_>, room| value(context, v, room);
-        let head = |text: &str| {
-            let indent = " ".repeat(INDENT);
-            format!("{indent}{} {key} = {text}", paint.sign(field.sign))
+        let before = value(context, &field.before, room);
+        let after = value(context, &field.after, room.saturating_sub(2));
+        let rows = match field.sign {
+            '+' => hard_wrap(&after, room),
+            '-' => hard_wrap(&before, room),
+            _ if width(&before) + 3 + width(&after) <= room => {
+                vec![format!("{before} → {after}")]
+            }
+            _ => {
+                let mut rows = hard_wrap(&before, room);
+                let after = hard_wrap(&after, room.saturating_sub(2));
+                rows.extend(after.into_iter().enumerate().map(|(i, row)| {
+                    let arrow = if i == 0 { '→' } else { ' ' };
+                    format!("{arrow} {row}")
+                }));
+                rows
+            }
         };
-        let reason = Some(reason(field.reason));
-        let mut push = |width, painted, reason| {
+        for row in rows {
             found.push(Line {
-                width,
-                painted,
-                reason,
+                width: start + width(&row),
+                painted: format!("{lead}{row}"),
+                reason: None,
             });
-        };
-        let (before, after) = (show(&field.before, room), show(&field.after, room - 2));
-        match field.sign {
-            '~' if width(&before) + 3 + width(&after) <= room => {
-                let text = format!("{before} → {after}");
-                push(start + width(&text), head(&text), reason);
-            }
-            '~' => {
-                for (i, row) in hard_wrap(&before, room).iter().enumerate() {
-                    let lead = " ".repeat(start);
-                    let painted = if i == 0 { head(row) } else { lead + row };
-                    push(start + width(row), painted, None);
-                }
-                let rows = hard_wrap(&after, room.saturating_sub(2));
-                for (i, row) in rows.iter().enumerate() {
-                    let arrow = if i == 0 { "→ " } else { "  " };
-                    let last = (i + 1 == rows.len()).then(|| reason.clone()).flatten();
-                    let painted = format!("{}{arrow}{row}", " ".repeat(start));
-                    push(start + 2 + width(row), painted, last);
-                }
-            }
-            sign => {
-                let text = if sign == '+' { after } else { before };
-                let rows = hard_wrap(&text, room);
-                for (i, row) in rows.iter().enumerate() {
-                    let last = (i + 1 == rows.len()).then(|| reason.clone()).flatten();
-                    let lead = " ".repeat(start);
-                    let painted = if i == 0 { head(row) } else { lead + row };
-                    push(start + width(row), painted, last);
-                }
-            }
+            lead = " ".repeat(start);
+        }
+        if let Some(last) = found.get_mut(first..).and_then(|lines| lines.last_mut()) {
+            last.reason = Some(field.reason);
         }
     }
     found
@@ -227,8 +205,9 @@ fn hard_wrap(text: &str, room: usize) -> Vec<String> {
 }
 
 /// Which lifecycle rule is added, changed or removed, and what it does in words.
-fn rules(context: &Context, group: &Group<'_>) -> Vec<Line> {
+fn rules<'a>(context: &Context, group: &Group<'a>) -> Vec<Line<'a>> {
     let paint = context.paint;
+    let indent = " ".repeat(INDENT);
     let room = context.width.saturating_sub(INDENT + 4);
     let mut found = Vec::new();
     for field in &group.fields {
@@ -238,17 +217,18 @@ fn rules(context: &Context, group: &Group<'_>) -> Vec<Line> {
             _ => "change rule",
         };
         let title = format!("{verb} {}", cut(&escape(field.name), room - 12));
-        let indent = " ".repeat(INDENT);
         found.push(Line {
             width: INDENT + 2 + width(&title),
             painted: format!("{indent}{} {title}", paint.sign(field.sign)),
-            reason: Some(reason(field.reason)),
+            reason: Some(field.reason),
         });
-        for text in describe(field) {
-            for row in wrap(&text, room) {
+        for (label, text) in describe(field) {
+            let hang = width(label);
+            for (i, row) in wrap(&text, room - hang).into_iter().enumerate() {
+                let label = if i == 0 { label } else { "" };
                 found.push(Line {
                     width: 0,
-                    painted: format!("{indent}    {row}"),
+                    painted: format!("{indent}    {label:hang$}{row}"),
                     reason: None,
                 });
             }
@@ -257,55 +237,19 @@ fn rules(context: &Context, group: &Group<'_>) -> Vec<Line> {
     found
 }
 
-fn describe(field: &Field<'_>) -> Vec<String> {
+fn describe(field: &Field<'_>) -> Vec<(&'static str, String)> {
     let say = |value: &Value<'_>| match value {
         Value::Absent => None,
         Value::One(text) => Some(escape(text)),
         Value::Many(n) => Some(format!("({} different forms)", number(*n as u64))),
     };
-    let (before, after) = (say(&field.before), say(&field.after));
-    match (field.sign, before, after) {
-        ('~', Some(before), Some(after)) => vec![format!("was: {before}"), format!("now: {after}")],
-        (_, before, after) => before.or(after).into_iter().collect(),
-    }
-}
-
-/// The column in which most reasons fit whole.
-fn reason_column<'a>(context: &Context, lines: impl Iterator<Item = &'a Line> + Clone) -> usize {
-    let with = lines.filter_map(|l| Some((l.width, width(l.reason.as_ref()?))));
-    let whole = with
-        .clone()
-        .filter(|(line, reason)| line + 3 + reason <= context.width)
-        .map(|(line, _)| line)
-        .max();
-    let some = with
-        .map(|(line, _)| line)
-        .filter(|line| line + 3 + SHORTEST_REASON <= context.width)
-        .max();
-    whole.or(some).unwrap_or(0) + 3
-}
-
-/// The line, and its reason in the column, next to it or under it, whichever it has room for.
-fn beside(context: &Context, lines: &mut Lines, line: Line, column: usize) {
-    let Some(reason) = line.reason else {
-        lines.push(line.painted);
-        return;
-    };
-    let column = column.max(line.width + 3);
-    let room = context.width.saturating_sub(column);
-    if width(&reason) <= room || room >= SHORTEST_REASON {
-        let gap = " ".repeat(column - line.width);
-        let shown = context.paint.dim(&cut_left(&reason, room));
-        lines.push(format!("{}{gap}{shown}", line.painted));
-    } else {
-        lines.push(line.painted);
-        let indent = INDENT + 4;
-        let shown = cut_left(&reason, context.width.saturating_sub(indent));
-        lines.push(format!(
-            "{}{}",
-            " ".repeat(indent),
-            context.paint.dim(&shown)
-        ));
+    match (say(&field.before), say(&field.after)) {
+        (Some(before), Some(after)) => vec![("was: ", before), ("now: ", after)],
+        (before, after) => before
+            .or(after)
+            .map(|text| ("", text))
+            .into_iter()
+            .collect(),
     }
 }
 
@@ -340,11 +284,8 @@ fn footer(context: &Context, lines: &mut Lines, group: &Group<'_>) {
             context.wrapped(lines, INDENT, &escape(line), Paint::dim);
         }
     } else {
-        lines.push(format!(
-            "{}{}",
-            " ".repeat(INDENT),
-            context.paint.dim(&names(context, group))
-        ));
+        let names = context.paint.dim(&names(context, group));
+        lines.push(format!("{}{names}", " ".repeat(INDENT)));
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod apply;
 mod change;
+mod columns;
 mod report;
 mod unobserved;
 
@@ -12,13 +13,19 @@ use super::group::{Environment, Group, by_action, environments, groups};
 use super::paint::{Lines, Paint};
 use super::text::{cut, escape, list, number, plural, wrap};
 use super::words;
-use crate::plan::{ActionKind, Plan};
+use crate::plan::{ActionKind, Change, Plan};
 
 /// More changes than this of one control in one environment are shown in groups.
 const GROUP_ABOVE: usize = 40;
 
-/// Groups shown for one control, at most; shared out among the controls that need them.
+/// Exact groups of one control, at most, before values that differ are put together.
 const MOST_GROUPS: usize = 12;
+
+/// Lines for groups, shared out among the controls that need them.
+const GROUP_LINES: usize = 60;
+
+/// Groups that each control gets, however many need them.
+const LEAST_GROUPS: usize = 3;
 
 /// What every part needs to know about the terminal.
 #[derive(Debug, Clone, Copy)]
@@ -66,15 +73,19 @@ pub fn plan(plan: &Plan, style: &Style) -> String {
         lines.blank();
     }
     let environments = environments(plan);
-    let grouped = environments
+    let mut sections: Vec<Vec<Section<'_>>> = environments
         .iter()
-        .flat_map(|e| &e.controls)
-        .filter(|(_, c)| c.len() > GROUP_ABOVE)
-        .count();
-    let most_groups = (MOST_GROUPS / grouped.max(1)).max(3);
-    for environment in &environments {
-        heading(&context, &mut lines, environment);
-        for (control, changes) in &environment.controls {
+        .map(|e| {
+            e.controls
+                .iter()
+                .map(|(_, c)| Section::new(&context, c))
+                .collect()
+        })
+        .collect();
+    share(sections.iter_mut().flatten().collect());
+    for (environment, sections) in environments.iter().zip(sections) {
+        heading(&context, &mut lines, plan, environment);
+        for ((control, changes), section) in environment.controls.iter().zip(sections) {
             lines.blank();
             lines.push(format!(
                 "  {}  {}",
@@ -82,21 +93,13 @@ pub fn plan(plan: &Plan, style: &Style) -> String {
                 actions(&context, changes)
             ));
             lines.blank();
-            if style.verbose || changes.len() <= GROUP_ABOVE {
-                let singles: Vec<Group<'_>> = changes.iter().map(|c| Group::single(c)).collect();
-                change::blocks(&context, &mut lines, &singles);
-            } else {
-                let all = groups(changes, most_groups);
-                let shown = all.get(..most_groups).unwrap_or(&all);
-                change::blocks(&context, &mut lines, shown);
-                rest(
-                    &context,
-                    &mut lines,
-                    all.get(shown.len()..).unwrap_or_default(),
-                );
-            }
+            let (shown, more) = section.groups.split_at(section.shown);
+            change::blocks(&context, &mut lines, shown);
+            rest(&context, &mut lines, more);
         }
-        lines.blank();
+        if !environment.controls.is_empty() {
+            lines.blank();
+        }
     }
     report::findings(&context, &mut lines, &plan.findings);
     report::left_alone(&context, &mut lines, plan);
@@ -105,8 +108,70 @@ pub fn plan(plan: &Plan, style: &Style) -> String {
     lines.finish()
 }
 
+/// The changes of one control in one environment, and how many groups of them are shown.
+struct Section<'a> {
+    groups: Vec<Group<'a>>,
+    shown: usize,
+    /// Many changes, which have to do with the lines there are.
+    grouped: bool,
+}
+
+impl<'a> Section<'a> {
+    fn new(context: &Context, changes: &[&'a Change]) -> Self {
+        let grouped = !context.verbose && changes.len() > GROUP_ABOVE;
+        let groups = if grouped {
+            groups(changes, MOST_GROUPS)
+        } else {
+            changes.iter().map(|c| Group::single(c)).collect()
+        };
+        Section {
+            shown: groups.len(),
+            groups,
+            grouped,
+        }
+    }
+
+    /// Header, names and an empty line; most fields take one line.
+    fn lines(groups: &[Group<'_>]) -> usize {
+        groups.iter().map(|g| g.fields.len() + 3).sum()
+    }
+
+    fn fit(&mut self, budget: usize) {
+        let fits = |n: &usize| {
+            self.groups
+                .get(..*n)
+                .is_some_and(|g| Self::lines(g) <= budget)
+        };
+        let most = (0..=self.groups.len()).rev().find(fits).unwrap_or(0);
+        // Saying that one more was left out takes as much room as showing a small one.
+        let most = if most + 1 == self.groups.len() {
+            most + 1
+        } else {
+            most
+        };
+        self.shown = most.max(LEAST_GROUPS).min(self.groups.len());
+    }
+}
+
+/// Shares the lines for groups out: who needs few leaves the rest to the others.
+fn share(mut sections: Vec<&mut Section<'_>>) {
+    sections.retain(|s| s.grouped);
+    sections.sort_by_key(|s| Section::lines(&s.groups));
+    let mut budget = GROUP_LINES;
+    let mut left = sections.len();
+    for section in sections {
+        section.fit(budget / left);
+        let used = section
+            .groups
+            .get(..section.shown)
+            .map_or(0, Section::lines);
+        budget = budget.saturating_sub(used);
+        left -= 1;
+    }
+}
+
 /// `prod  account 210987654321  eu-west-1, us-east-1  stage-3`, and a line under it.
-fn heading(context: &Context, lines: &mut Lines, environment: &Environment<'_>) {
+fn heading(context: &Context, lines: &mut Lines, plan: &Plan, environment: &Environment<'_>) {
     let regions: Vec<String> = environment.regions.iter().map(|r| escape(r)).collect();
     let mut facts = vec![context.paint.bold(&escape(environment.name))];
     if !environment.account.is_empty() {
@@ -114,8 +179,15 @@ fn heading(context: &Context, lines: &mut Lines, environment: &Environment<'_>) 
         facts.push(list(&regions, 4));
         facts.push(escape(environment.stage));
     }
-    if environment.controls.is_empty() {
-        facts.push("no changes".to_owned());
+    let blind = plan
+        .unobserved
+        .iter()
+        .any(|gap| gap.environment == environment.name);
+    match (environment.controls.is_empty(), blind) {
+        (true, false) => facts.push("no changes".to_owned()),
+        (false, false) => {}
+        (true, true) => facts.push(context.paint.alarm("no changes in what was seen")),
+        (false, true) => facts.push(context.paint.alarm("not fully observed")),
     }
     // Facts are kept whole: the heading goes on in the next line rather than breaking one.
     let mut line = String::new();
@@ -141,7 +213,7 @@ fn heading(context: &Context, lines: &mut Lines, environment: &Environment<'_>) 
 }
 
 /// `3 to create, 12 to update`, without what there is none of.
-fn actions(context: &Context, changes: &[&crate::plan::Change]) -> String {
+fn actions(context: &Context, changes: &[&Change]) -> String {
     let parts: Vec<String> = by_action(changes)
         .into_iter()
         .filter(|(_, n)| *n > 0)

@@ -3,7 +3,7 @@
 use super::Context;
 use crate::model::Severity;
 use crate::plan::{Finding, Plan};
-use crate::render::group::{FindingGroup, findings as group};
+use crate::render::attention::{FindingGroup, findings as group};
 use crate::render::paint::{Lines, Paint};
 use crate::render::text::{escape, number, pad, plural, width, wrap};
 use crate::render::words;

@@ -4,6 +4,7 @@
 //! until it fits, rather than cut somewhere.
 
 mod apply;
+mod block;
 mod escape;
 mod plan;
 
@@ -11,10 +12,10 @@ pub use apply::apply;
 pub use plan::plan;
 
 use self::escape::{code, text};
-use super::group::gaps;
 use super::text::{cut, plural};
 use super::words;
 use crate::plan::Plan;
+use crate::render::attention::gaps;
 
 /// Below GitHub's limit, with room for a heading that a workflow puts in front.
 const LONGEST: usize = 65_000;
@@ -40,13 +41,10 @@ fn fitting<T: Copy>(levels: &[T], render: impl Fn(T) -> String) -> String {
 /// What could not be seen, as a quote that nobody scrolls past.
 fn unobserved(out: &mut String, plan: &Plan, most: usize) {
     if !plan.unobserved.is_empty() {
-        out.push_str("> ⚠ **NOT OBSERVED: what is behind these calls may be anything**\n>\n");
+        out.push_str(&format!("> ⚠ **{}**\n>\n", words::NOT_OBSERVED));
         let rows = gaps(plan, most);
         for row in rows.iter().take(most) {
-            let resources = match row.resources {
-                None => "all resources".to_owned(),
-                Some(n) => plural(n, "resource", "resources"),
-            };
+            let resources = row.resources();
             out.push_str(&format!(
                 "> - {} in {}, {resources} ({}): {}\n",
                 code(row.operation),

@@ -1,20 +1,16 @@
 //! A plan as a comment under a pull request.
 
+use super::block::block;
 use super::escape::{code, html, text};
 use super::{fitting, sandbox, unobserved};
-use crate::model::Risk;
-use crate::plan::{ActionKind, Change, Plan};
-use crate::render::group::{
-    Environment, Group, Value, by_action, environments, findings as finding_groups, foreign_rules,
-    groups,
-};
-use crate::render::text::{cut, escape, list, number, pad, plural, quote, signed_usd, width};
+use crate::plan::{Change, Plan};
+use crate::render::attention::findings as finding_groups;
+use crate::render::group::{Environment, Group, by_action, environments, groups};
+use crate::render::text::{cut, loose, number, plural, signed_usd};
 use crate::render::words;
 
 /// An environment with more changes than this is folded.
 const FOLD_ABOVE: usize = 20;
-/// A longer value is cut.
-const LONGEST_VALUE: usize = 80;
 
 /// How much is told.
 #[derive(Debug, Clone, Copy)]
@@ -29,14 +25,14 @@ struct Level {
 
 const LEVELS: [Level; 5] = [
     Level {
-        group_above: 200,
+        group_above: 40,
         groups: 40,
         entries: 50,
     },
     Level {
-        group_above: 40,
-        groups: 30,
-        entries: 40,
+        group_above: 20,
+        groups: 20,
+        entries: 30,
     },
     Level {
         group_above: 10,
@@ -96,7 +92,7 @@ fn headline(plan: &Plan) -> String {
         )
     };
     if let Some(delta) = words::delta(plan) {
-        line.push_str(&format!(", {delta}"));
+        line.push_str(&format!(", {}", loose(&delta)));
     }
     if words::is_blind(plan) {
         line.push_str(" ⚠ not everything was seen");
@@ -166,7 +162,10 @@ fn changes(out: &mut String, environment: &Environment<'_>, level: Level) {
         } else {
             (changes.iter().map(|c| Group::single(c)).collect(), 0)
         };
-        for group in &shown {
+        for (i, group) in shown.iter().enumerate() {
+            if i > 0 {
+                out.push('\n');
+            }
             block(out, group);
         }
         if more > 0 {
@@ -178,109 +177,6 @@ fn changes(out: &mut String, environment: &Environment<'_>, level: Level) {
         out.push_str("```\n\n");
     }
     out.push_str("</details>\n\n");
-}
-
-/// Lines of a diff: each begins with its sign, so that nothing from AWS can end the fence.
-fn block(out: &mut String, group: &Group<'_>) {
-    let Some(first) = group.changes.first() else {
-        return;
-    };
-    let sign = group.action().map_or('~', ActionKind::sign);
-    let mut title = if group.changes.len() == 1 {
-        escape(first.address.within_environment())
-    } else {
-        let kinds: Vec<String> = group
-            .types()
-            .into_iter()
-            .map(|(kind, n)| format!("{} {}", escape(kind), number(n)))
-            .collect();
-        let count = number(group.changes.len() as u64);
-        format!("{count} resources: {}", list(&kinds, 6))
-    };
-    let risk = group.risk();
-    if risk != Risk::Low {
-        title.push_str(&format!(" · {} risk", risk.as_str()));
-    }
-    if let Some(delta) = group.delta().and_then(signed_usd) {
-        title.push_str(&format!(" · {delta} USD/month"));
-    }
-    out.push_str(&format!("@@ {sign} {title} @@\n"));
-    let lines: Vec<(String, String)> = group.fields.iter().map(|f| (field(f), reason(f))).collect();
-    let column = lines
-        .iter()
-        .map(|(line, _)| width(line))
-        .filter(|w| *w <= 60)
-        .max()
-        .unwrap_or(0);
-    for (line, reason) in lines {
-        out.push_str(&format!("{}  # {reason}\n", pad(&line, column)));
-    }
-    for line in notes(group) {
-        out.push_str(&format!("# {line}\n"));
-    }
-}
-
-fn field(field: &crate::render::group::Field<'_>) -> String {
-    let value = |value: &Value<'_>| match value {
-        Value::Absent => "(none)".to_owned(),
-        Value::One(text) => quote(text, LONGEST_VALUE),
-        Value::Many(n) => format!("({} values)", number(*n as u64)),
-    };
-    let (before, after) = (value(&field.before), value(&field.after));
-    let name = cut(&escape(field.name), LONGEST_VALUE);
-    match field.sign {
-        '+' => format!("+ {name} = {after}"),
-        '-' => format!("- {name} = {before}"),
-        _ => format!("! {name} = {before} → {after}"),
-    }
-}
-
-fn reason(field: &crate::render::group::Field<'_>) -> String {
-    let reason = field.reason;
-    format!(
-        "{}  {}:{}",
-        escape(&reason.rule),
-        escape(&reason.file),
-        reason.line
-    )
-}
-
-fn notes(group: &Group<'_>) -> Vec<String> {
-    let mut notes = Vec::new();
-    let (mut same, mut touched) = (0, 0);
-    for (kept, lost) in group
-        .changes
-        .iter()
-        .filter_map(|c| foreign_rules(&c.operation))
-    {
-        same += kept;
-        touched += lost;
-    }
-    if same > 0 {
-        let verb = if same == 1 { "stays" } else { "stay" };
-        notes.push(format!(
-            "{} of others {verb} untouched",
-            plural(same, "rule", "rules")
-        ));
-    }
-    if touched > 0 {
-        notes.push(format!(
-            "⚠ {} of others would be changed or lost",
-            plural(touched, "rule", "rules")
-        ));
-    }
-    if let [change] = group.changes.as_slice() {
-        let basis = change.cost_basis.iter().flat_map(|b| b.lines());
-        notes.extend(basis.map(|line| cut(&escape(line), 300)));
-    } else {
-        let names: Vec<String> = group
-            .changes
-            .iter()
-            .map(|c| cut(&escape(&c.resource.name), 80))
-            .collect();
-        notes.push(list(&names, 5));
-    }
-    notes
 }
 
 fn findings(out: &mut String, plan: &Plan, most: usize) {
@@ -336,7 +232,7 @@ fn findings(out: &mut String, plan: &Plan, most: usize) {
 fn remarks(out: &mut String, plan: &Plan, most: usize) {
     let mut entries: Vec<String> = words::left_alone(plan)
         .into_iter()
-        .map(|(label, what)| format!("{}: {}", text(&label), text(&what)))
+        .map(|(label, what)| format!("{}: {}", text(&label), text(&loose(&what))))
         .collect();
     let unchecked = words::not_checked(plan);
     entries.extend(
