@@ -54,7 +54,7 @@ pub fn parse(source: u32, text: &str) -> Result<Node, Vec<Diagnostic>> {
             .map(|e| {
                 let span = e.span().unwrap_or(0..0);
                 let mut d = Diagnostic::error(origin(source, span), e.message().trim());
-                if e.message().contains("recursion limit") {
+                if e.message().contains("recurs") {
                     d.message = "nested too deeply: 80 levels are the most".to_owned();
                 }
                 d

@@ -44,6 +44,10 @@ pub fn plan(input: &Input) -> Verdict {
             continue;
         };
         verdict.counts.checked += 1;
+        if bucket.lifecycle.is_unknown() {
+            verdict.counts.unobserved += 1;
+            continue;
+        }
         match standing(input, resource, policy.owned_elsewhere) {
             Standing::Unseen => verdict.counts.unobserved += 1,
             Standing::Ignored => verdict.counts.ignored += 1,
@@ -65,10 +69,6 @@ pub fn plan(input: &Input) -> Verdict {
                 }
             }
             Standing::Ours { expired } => {
-                if bucket.lifecycle.is_unknown() {
-                    verdict.counts.unobserved += 1;
-                    continue;
-                }
                 if let Some(name) = expired {
                     verdict.findings.extend(expired_exemption(
                         input,
@@ -200,9 +200,6 @@ impl<'a> Work<'a> {
     }
 
     fn finish(&mut self) -> (Option<Change>, Vec<Finding>) {
-        if self.bucket.lifecycle.is_unknown() {
-            return (None, Vec::new());
-        }
         let mut wanted: Vec<(Rule, Reason)> = Vec::new();
         if !self.input.destroy {
             let policy = self.policy;
@@ -609,10 +606,9 @@ fn satisfied_by(ours: &Rule, foreign: &[&Rule]) -> Option<String> {
         .as_ref()
         .and_then(|e| e.noncurrent_days)
         && !need(&|r| {
-            r.noncurrent_version_expiration
-                .as_ref()
-                .and_then(|e| e.noncurrent_days)
-                .is_some_and(|d| d <= days)
+            r.noncurrent_version_expiration.as_ref().is_some_and(|e| {
+                e.noncurrent_days.is_some_and(|d| d <= days) && kept(r) <= kept(ours)
+            })
         })
     {
         return None;
@@ -622,26 +618,47 @@ fn satisfied_by(ours: &Rule, foreign: &[&Rule]) -> Option<String> {
     (!by.is_empty()).then(|| format!("`{}`", by.join("`, `")))
 }
 
+/// How many noncurrent versions a rule's expiration spares.
+fn kept(rule: &Rule) -> i32 {
+    rule.noncurrent_version_expiration
+        .as_ref()
+        .and_then(|e| e.newer_noncurrent_versions)
+        .unwrap_or_default()
+}
+
 /// Why `ours` would fight a foreign rule: in words, and that rule.
+///
+/// Ours covers the whole bucket, so it overlaps with every rule. Where two rules apply, S3 takes the
+/// earlier deletion: a rule of ours must never delete what a foreign rule means to keep longer.
 fn conflict_with(ours: &Rule, foreign: &[&Rule]) -> Option<(String, String)> {
-    if ours.transitions.is_empty() {
-        return None;
-    }
-    let first = ours
-        .transitions
-        .iter()
-        .filter_map(|t| t.days)
-        .min()
-        .unwrap_or_default();
-    foreign.iter().filter(|r| r.covers_whole_bucket()).find_map(|rule| {
-        let evidence = format!("foreign rule `{}`: {}", rule.id(), describe(rule));
-        if !rule.transitions.is_empty() {
-            return Some((format!("the foreign rule `{}` already moves all objects its own way", rule.id()), evidence));
-        }
-        let expiry = rule.expiration.as_ref().and_then(|e| e.days)?;
-        (expiry <= first).then(|| {
-            (format!("the foreign rule `{}` deletes all objects after {expiry} days, before the first move at {first}", rule.id()), evidence)
-        })
+    let first = ours.transitions.iter().filter_map(|t| t.days).min();
+    let days = |rule: &Rule| rule.expiration.as_ref().and_then(|e| e.days);
+    let dated = |rule: &Rule| rule.expiration.as_ref().is_some_and(|e| e.date.is_some());
+    foreign.iter().find_map(|rule| {
+        let id = rule.id();
+        let why = if !ours.transitions.is_empty()
+            && !rule.transitions.is_empty()
+            && rule.covers_whole_bucket()
+        {
+            format!("the foreign rule `{id}` already moves all objects its own way")
+        } else if let (Some(first), Some(expiry)) = (first, days(rule))
+            && expiry <= first
+            && rule.covers_whole_bucket()
+        {
+            format!("the foreign rule `{id}` deletes all objects after {expiry} days, before the first move at {first}")
+        } else if let Some(ours) = days(ours)
+            && (dated(rule) || !rule.transitions.is_empty() || days(rule).is_some_and(|d| d > ours))
+        {
+            format!("it would delete after {ours} days what the foreign rule `{id}` keeps longer")
+        } else if ours.noncurrent_version_expiration.is_some()
+            && (rule.noncurrent_version_expiration.is_some()
+                || !rule.noncurrent_version_transitions.is_empty())
+        {
+            format!("the foreign rule `{id}` already handles old versions its own way, and ours deletes some")
+        } else {
+            return None;
+        };
+        Some((why, format!("foreign rule `{id}`: {}", describe(rule))))
     })
 }
 

@@ -23,6 +23,7 @@ use rust_decimal::prelude::ToPrimitive;
 
 use crate::config::policy::ClassPrice;
 use crate::inventory::BucketSize;
+use crate::model::grouped;
 use crate::model::lifecycle::Transition;
 
 /// The age in days up to which objects are assumed to be spread evenly.
@@ -130,7 +131,7 @@ pub fn estimate(
     let holds = format!(
         "{} GB in {} objects of {} on average",
         gb.round_dp(1).normalize(),
-        size.objects,
+        grouped(size.objects),
         bytes(average)
     );
     if average < MINIMUM_OBJECT_BYTES {

@@ -91,7 +91,7 @@ mod tests {
     fn opened(name: &str) -> Opened {
         let mut opened = match open(name, None) {
             Ok(opened) => opened,
-            Err((loaded, errors)) => panic!("{name}: {}", told(&loaded, &errors)),
+            Err(found) => panic!("{name}: {}", told(&found.0, &found.1)),
         };
         opened.loaded.check_all();
         let loaded = &opened.loaded;
@@ -254,10 +254,10 @@ mod tests {
 
     #[test]
     fn an_unknown_scenario_is_told_with_the_closest() {
-        let Err((_, errors)) = open("findahs", None) else {
+        let Err(found) = open("findahs", None) else {
             panic!("there is no such scenario");
         };
-        assert_eq!(errors[0].help.as_deref(), Some("did you mean `findash`?"));
+        assert_eq!(found.1[0].help.as_deref(), Some("did you mean `findash`?"));
     }
 
     #[test]

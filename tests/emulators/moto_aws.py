@@ -40,7 +40,7 @@ import lifecycle
 import repairs
 import tagging
 from model_check import CHECKSUMS, decode, model
-from wire import Answer, Refusal, cut, error, result, to_cbor, to_json
+from wire import Answer, Refusal, cut, error, result, to_json
 
 ANY_REGION = {"ListBuckets", "CreateBucket", "GetBucketLocation", None}
 NOT_THERE = Refusal("NotImplemented", "not implemented by the emulator", 501)

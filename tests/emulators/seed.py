@@ -135,7 +135,9 @@ class Seeder:
             try:
                 door = urllib.request.Request(f"{self.options.endpoint.rstrip('/')}/_opsctl/system-tags", json.dumps(self.system).encode())
                 urllib.request.urlopen(door).close()
-            except urllib.error.URLError:
+            except urllib.error.HTTPError as e:
+                if b"unknown: arn:" in e.read():
+                    raise
                 self.made["tags cloudformation, not set"] = len(self.system)
 
     def buckets(self):
@@ -183,7 +185,7 @@ class Seeder:
     def databases(self):
         rds = self.aws("rds")
         for i, name in self.each("databases", "db-{:03}"):
-            tags, emptied = self.tags(self.arn("rds", f"db:{name}"))
+            tags, emptied = self.tags(self.arn("rds", f"{'cluster' if i % 6 == 5 else 'db'}:{name}"))
             if i % 6 == 5:
                 made = rds.create_db_cluster(DBClusterIdentifier=name, Engine="aurora-postgresql", MasterUsername="root",
                                              MasterUserPassword="not-a-secret", Tags=pairs(tags))["DBCluster"]["DBClusterArn"]
@@ -267,7 +269,7 @@ class Seeder:
                 logs.untag_resource(resourceArn=arn, tagKeys=list(tags))
 
     def cache(self):
-        for i, name in self.each("cache", "cache-{:03}"):
+        for _, name in self.each("cache", "cache-{:03}"):
             tags, emptied = self.tags(self.arn("elasticache", f"cluster:{name}"))
             made = self.aws("elasticache").create_cache_cluster(CacheClusterId=name, Engine="memcached", CacheNodeType="cache.t4g.micro",
                                                                 NumCacheNodes=1, Tags=pairs(tags))
