@@ -10,6 +10,7 @@
 //!
 //! Planning is pure; observation is three-valued; actions are a closed enum; only `apply` writes.
 
+pub mod aws;
 pub mod cloud;
 pub mod inventory;
 pub mod model;
