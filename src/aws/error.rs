@@ -41,7 +41,7 @@ where
         maybe_done,
     };
     if let Some(credentials) = find::<CredentialsError>(error) {
-        return make(NO_CREDENTIALS.to_owned(), root_cause(credentials), false);
+        return make(NO_CREDENTIALS.to_owned(), causes(credentials), false);
     }
     let status = error.raw_response().map(|r| r.status().as_u16());
     match error {
@@ -55,14 +55,16 @@ where
                 || format!("the service answered HTTP {status}"),
                 str::to_owned,
             );
-            make(code, message, status >= 500)
+            // A refusal is not a failure halfway.
+            let refused = status == 501 || is_throttle(&code);
+            make(code, message, status >= 500 && !refused)
         }
         SdkError::ResponseError(_) => {
             let status = status.unwrap_or_default();
             make(
                 status_code(status),
                 format!("unreadable answer with HTTP status {status}"),
-                status >= 500 || (200..300).contains(&status),
+                (status >= 500 && status != 501) || (200..300).contains(&status),
             )
         }
         SdkError::TimeoutError(_) => {
@@ -111,6 +113,20 @@ fn root_cause(error: &(dyn Error + 'static)) -> String {
         current = source;
     }
     current.to_string()
+}
+
+/// All that the chain of causes says; credentials fail for reasons at any depth.
+fn causes(error: &(dyn Error + 'static)) -> String {
+    let mut said: Vec<String> = Vec::new();
+    let mut next = Some(error);
+    while let Some(current) = next {
+        let text = current.to_string();
+        if !said.iter().any(|s| s.contains(&text)) {
+            said.push(text);
+        }
+        next = current.source();
+    }
+    said.join(": ")
 }
 
 /// Whether the failure came before the request could have left.

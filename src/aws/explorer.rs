@@ -1,5 +1,7 @@
 //! Resource Explorer, where the account has it: resources of any type that never had a tag.
 
+use std::time::Duration;
+
 use aws_sdk_resourceexplorer2::config::Builder;
 use aws_sdk_resourceexplorer2::config::retry::RetryConfig;
 
@@ -11,6 +13,7 @@ use crate::cloud::CloudError;
 const SEARCH: &str = "resource-explorer-2:Search";
 /// It is optional, so it must not hold up a run for long.
 const ATTEMPTS: u32 = 3;
+const BACKOFF: Duration = Duration::from_millis(200);
 /// More than these first matches are never returned. Source: API reference, Search.
 const MATCHES: usize = 1000;
 
@@ -35,9 +38,12 @@ pub async fn untagged(region: &Region) -> (Vec<String>, Option<String>) {
 async fn search(region: &Region, found: &mut Vec<String>) -> Result<bool, CloudError> {
     let query = format!("tag:none region:{} resourcetype.supports:tags", region.name);
     let mut token = None;
+    let mut seen = 0;
     loop {
         region.pace(Api::Search).await;
-        let retry = RetryConfig::standard().with_max_attempts(ATTEMPTS);
+        let retry = RetryConfig::standard()
+            .with_max_attempts(ATTEMPTS)
+            .with_initial_backoff(BACKOFF);
         let page = region
             .explorer()
             .search()
@@ -49,14 +55,16 @@ async fn search(region: &Region, found: &mut Vec<String>) -> Result<bool, CloudE
             .send()
             .await
             .named(SEARCH)?;
-        found.extend(
-            page.resources()
-                .iter()
-                .filter_map(|r| r.arn().map(str::to_owned)),
-        );
+        let own = page.resources().iter().filter(|resource| {
+            // The view of an organization shows other accounts as well.
+            let owner = resource.owning_account_id();
+            owner.is_none_or(|owner| owner == region.account)
+        });
+        found.extend(own.filter_map(|resource| resource.arn().map(str::to_owned)));
+        seen += page.resources().len();
         let complete = page.count().and_then(|c| c.complete()).unwrap_or(false);
         token = page.next_token.filter(|t| !t.is_empty());
-        if token.is_none() || found.len() >= MATCHES {
+        if token.is_none() || seen >= MATCHES {
             return Ok(complete);
         }
     }

@@ -14,7 +14,8 @@ pub struct RegionReading {
     pub region: String,
     pub listings: Vec<Listing>,
     pub tagged: Tagged,
-    /// ARNs without tags by Resource Explorer, and why there may be more; `None`: not asked.
+    /// ARNs without tags by Resource Explorer, and why there may be more; `None`: only types with a
+    /// listing of their own are wanted.
     pub untagged: Option<(Vec<String>, Option<String>)>,
 }
 
@@ -85,6 +86,7 @@ pub fn join(reading: RegionReading) -> Joined {
             }
         }
     }
+    let everything = untagged.is_some();
     let explored = matches!(&untagged, Some((_, None)));
     let unlisted = untagged.iter().flat_map(|(arns, _)| arns);
     let unlisted = unlisted
@@ -96,7 +98,8 @@ pub fn join(reading: RegionReading) -> Joined {
         };
         let (kind, name) = parsed.classify();
         // The tagging API remembers deleted resources: a full listing knows better.
-        if listed.contains(&kind) || is_automatic(&parsed, name) {
+        let wanted = everything || kind.is_listed();
+        if !wanted || listed.contains(&kind) || is_automatic(&parsed, name) {
             continue;
         }
         if !kind.is_listed() && !explored {

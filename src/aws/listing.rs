@@ -24,11 +24,6 @@ impl Listed {
             tags: None,
         }
     }
-
-    pub fn tagged(mut self, tags: Tags) -> Self {
-        self.tags = Some(tags);
-        self
-    }
 }
 
 /// What a listing brought, as far as it came.

@@ -59,7 +59,12 @@ impl Pace {
         Pace(
             Api::ALL
                 .iter()
-                .map(|api| RateLimiter::direct(Quota::per_second(api.rate())))
+                .map(|api| {
+                    // AWS's buckets are not documented: a burst of a whole second on top of the
+                    // rate would be twice the rate in the first second.
+                    let burst = NonZeroU32::new(api.rate().get() / 4).unwrap_or(NonZeroU32::MIN);
+                    RateLimiter::direct(Quota::per_second(api.rate()).allow_burst(burst))
+                })
                 .collect(),
         )
     }

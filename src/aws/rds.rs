@@ -41,7 +41,12 @@ macro_rules! listing {
                     .await
                     .named($operation)?;
                 items.extend(page.$list().iter().filter_map(|found| {
-                    Some(Listed::new(found.$arn()?, found.$id()?).tagged(pairs(found.tag_list())))
+                    Some(Listed {
+                        arn: found.$arn()?.to_owned(),
+                        name: found.$id()?.to_owned(),
+                        // An empty list says "untagged", an absent one says nothing.
+                        tags: found.tag_list.as_deref().map(pairs),
+                    })
                 }));
                 Ok(page.marker)
             });

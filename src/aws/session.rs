@@ -12,6 +12,7 @@ use aws_config::sts::AssumeRoleProvider;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region as SdkRegion, SdkConfig};
 use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_sdk_s3::config::retry::{RetryPartition, TokenBucket};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_runtime_api::client::interceptors::SharedInterceptor;
 use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
@@ -28,6 +29,9 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
 /// The default chain ends at the instance metadata service, which does not answer elsewhere.
 const IMDS_ATTEMPTS: u32 = 2;
 const SESSION_NAME: &str = "opsctl";
+/// Retries that all calls of a region may have in hand. The SDK's 500 tokens, at up to 14 a retry, are
+/// gone after one throttled burst of bulk reads, and then every further hiccup is a failure.
+const RETRY_TOKENS: usize = 20_000;
 
 /// What all sessions have in common.
 #[derive(Debug)]
@@ -116,6 +120,9 @@ impl Session {
                 pace: self.shared.pace(&self.target.account, name),
                 shared: Arc::clone(&self.shared),
                 config: config.build(),
+                retries: RetryPartition::custom("opsctl")
+                    .token_bucket(TokenBucket::builder().capacity(RETRY_TOKENS).build())
+                    .build(),
                 clients: Clients::default(),
             })
         });
@@ -198,6 +205,7 @@ pub struct Region {
     pub shared: Arc<Shared>,
     config: SdkConfig,
     pace: Arc<Pace>,
+    retries: RetryPartition,
     clients: Clients,
 }
 
@@ -212,8 +220,10 @@ macro_rules! clients {
         impl Region {
             $(pub fn $name(&self) -> &$sdk::Client {
                 self.clients.$name.get_or_init(|| {
-                    let config = $sdk::config::Builder::from(&self.config);
-                    $sdk::Client::from_conf(config.interceptor(self.wire()).build())
+                    let config = $sdk::config::Builder::from(&self.config)
+                        .retry_partition(self.retries.clone())
+                        .interceptor(self.wire());
+                    $sdk::Client::from_conf(config.build())
                 })
             })*
         }
@@ -240,6 +250,7 @@ impl Region {
             let config = aws_sdk_s3::config::Builder::from(&self.config)
                 // Buckets as host names only resolve at AWS.
                 .force_path_style(self.has_s3_endpoint())
+                .retry_partition(self.retries.clone())
                 .interceptor(self.wire());
             aws_sdk_s3::Client::from_conf(config.build())
         })

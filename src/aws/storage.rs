@@ -136,7 +136,7 @@ async fn find(first: &Region, storage: &mut Storage) -> Vec<(String, String)> {
         match region {
             Ok(region) => found.push((name, region)),
             // Deleted since it was listed.
-            Err(error) if error.code == "NoSuchBucket" || error.code == "NotFound" => {}
+            Err(error) if error::is_not_found(&error) || error.code == "Http404" => {}
             Err(error) => storage.listing_failures.push(Failure {
                 operation: s3::LOCATE,
                 bucket: Some(name),
