@@ -1,0 +1,102 @@
+//! ElastiCache clusters and replication groups; the members of a group are clusters of their own.
+
+use std::collections::BTreeSet;
+
+use aws_sdk_elasticache::types::Tag;
+use futures::future::join;
+
+use super::error::Named;
+use super::listing::{Listed, Listing, pages, tags};
+use super::pace::Api;
+use super::session::Region;
+use crate::cloud::{CloudError, Subject};
+use crate::model::{ResourceType, Tags};
+
+/// The largest page of the Describe calls. Source: ElastiCache API reference.
+const PAGE: i32 = 100;
+
+macro_rules! listing {
+    ($name:ident, $kind:ident, $operation:literal, $call:ident, $list:ident, $id:ident, $prefix:literal) => {
+        async fn $name(region: &Region) -> Listing {
+            let mut listing = Listing::new(ResourceType::$kind, $operation, &region.name);
+            let items = &mut listing.items;
+            let outcome = pages!($operation, |token| {
+                let call = region.elasticache().$call().max_records(PAGE);
+                let page = call.set_marker(token).send().await.named($operation)?;
+                items.extend(page.$list().iter().filter_map(|found| {
+                    let name = found.$id()?;
+                    let arn = found.arn().map_or_else(
+                        || region.arn("elasticache", &format!("{}:{name}", $prefix)),
+                        str::to_owned,
+                    );
+                    Some(Listed::new(arn, name))
+                }));
+                Ok(page.marker)
+            });
+            listing.ended(outcome)
+        }
+    };
+}
+
+listing!(
+    clusters,
+    ELASTICACHE_CLUSTER,
+    "elasticache:DescribeCacheClusters",
+    describe_cache_clusters,
+    cache_clusters,
+    cache_cluster_id,
+    "cluster"
+);
+listing!(
+    groups,
+    ELASTICACHE_REPLICATION_GROUP,
+    "elasticache:DescribeReplicationGroups",
+    describe_replication_groups,
+    replication_groups,
+    replication_group_id,
+    "replicationgroup"
+);
+
+pub async fn list(region: &Region) -> Vec<Listing> {
+    let (a, b) = join(clusters(region), groups(region)).await;
+    vec![a, b]
+}
+
+pub async fn read_tags(region: &Region, subject: &Subject) -> Result<Tags, CloudError> {
+    region.pace(Api::OtherTags).await;
+    let call = region.elasticache().list_tags_for_resource();
+    let answer = call.resource_name(&subject.arn).send().await;
+    let answer = answer.named("elasticache:ListTagsForResource")?;
+    Ok(tags(answer.tag_list().iter().map(|t| (t.key(), t.value()))))
+}
+
+pub async fn tag(region: &Region, subject: &Subject, set: &Tags) -> Result<(), CloudError> {
+    region.pace(Api::OtherTags).await;
+    let list = set
+        .iter()
+        .map(|(key, value)| Tag::builder().key(key).value(value).build());
+    let call = region.elasticache().add_tags_to_resource();
+    let call = call
+        .resource_name(&subject.arn)
+        .set_tags(Some(list.collect()));
+    call.send()
+        .await
+        .named("elasticache:AddTagsToResource")
+        .map(drop)
+}
+
+pub async fn untag(
+    region: &Region,
+    subject: &Subject,
+    keys: &BTreeSet<String>,
+) -> Result<(), CloudError> {
+    region.pace(Api::OtherTags).await;
+    let call = region.elasticache().remove_tags_from_resource();
+    let call = call
+        .resource_name(&subject.arn)
+        .set_tag_keys(Some(keys.iter().cloned().collect()));
+    call.send()
+        .await
+        .named("elasticache:RemoveTagsFromResource")
+        .map(drop)
+}

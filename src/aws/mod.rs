@@ -1,0 +1,175 @@
+//! AWS behind the [`Cloud`] door: the only code that names an `aws_*` crate.
+//!
+//! [`observe`] reads a whole environment at once, [`join`] puts listings and tags together, and
+//! [`write`] changes tags; every service has a file of its own.
+
+mod cloudwatch;
+mod dynamodb;
+mod elasticache;
+mod error;
+mod explorer;
+mod http;
+mod join;
+mod lambda;
+mod lifecycle;
+mod lifecycle_xml;
+mod listing;
+mod logs;
+mod observe;
+mod own;
+mod pace;
+mod rds;
+mod s3;
+mod session;
+mod sns;
+mod sqs;
+mod storage;
+mod tagging;
+mod wire;
+mod write;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::cloud::{Call, Cloud, CloudError, LifecycleReading, Meter, Target, Want};
+use crate::inventory::{EnvironmentInventory, Observed};
+use crate::model::Tags;
+
+use error::Named;
+use session::{Session, Shared};
+use write::Change;
+
+/// How to reach AWS.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// For all services, instead of AWS's own endpoints.
+    pub endpoint_url: Option<String>,
+    /// Most calls about single resources in flight at once.
+    pub concurrency: usize,
+    /// For one operation with all its retries.
+    pub timeout: Duration,
+    /// Used instead of every target's own profile.
+    pub profile_override: Option<String>,
+}
+
+/// The accounts of all environments.
+#[derive(Debug)]
+pub struct AwsCloud {
+    shared: Arc<Shared>,
+    sessions: Mutex<HashMap<String, Arc<Session>>>,
+}
+
+impl AwsCloud {
+    /// Makes no request and reads no file; both happen with the first call to an environment.
+    pub fn new(settings: Settings) -> Self {
+        AwsCloud {
+            shared: Arc::new(Shared::new(settings)),
+            sessions: Mutex::default(),
+        }
+    }
+
+    fn session(&self, target: &Target) -> Arc<Session> {
+        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        let fresh = || Arc::new(Session::new(target.clone(), Arc::clone(&self.shared)));
+        let session = sessions
+            .entry(target.environment.clone())
+            .or_insert_with(fresh);
+        if session.target != *target {
+            *session = fresh();
+        }
+        Arc::clone(session)
+    }
+}
+
+/// Says where it happened, and what to do without credentials.
+fn located(error: CloudError, session: &Session, region: &str) -> CloudError {
+    let message = if error.code == error::NO_CREDENTIALS {
+        let tried = session.credentials_tried();
+        format!("no usable AWS credentials from {tried}: {}", error.message)
+    } else {
+        format!("{} ({region})", error.message)
+    };
+    CloudError { message, ..error }
+}
+
+#[async_trait]
+impl Cloud for AwsCloud {
+    async fn caller_account(&self, target: &Target) -> Result<String, CloudError> {
+        let operation = "sts:GetCallerIdentity";
+        let session = self.session(target);
+        let name = target.regions.first().map_or("us-east-1", String::as_str);
+        let region = session.region(name).await;
+        let answer = region.sts().get_caller_identity().send().await;
+        let missing = || error::own(operation, "NoAccount", "the answer names no account");
+        answer
+            .named(operation)
+            .and_then(|answer| answer.account.ok_or_else(missing))
+            .map_err(|error| located(error, &session, name))
+    }
+
+    async fn observe(&self, target: &Target, want: Want) -> EnvironmentInventory {
+        observe::observe(&self.session(target), want).await
+    }
+
+    async fn read_tags(&self, target: &Target, subject: &crate::cloud::Subject) -> Observed<Tags> {
+        let session = self.session(target);
+        let region = session.region(&subject.region).await;
+        match own::read_tags(&region, subject).await {
+            Ok(tags) => Observed::Known(tags),
+            Err(error) if error::is_not_found(&error) => Observed::Absent,
+            Err(error) => Observed::Unknown(located(error, &session, &subject.region).to_string()),
+        }
+    }
+
+    async fn read_lifecycle(
+        &self,
+        target: &Target,
+        region: &str,
+        bucket: &str,
+    ) -> LifecycleReading {
+        let session = self.session(target);
+        let clients = session.region(region).await;
+        s3::read_lifecycle(&clients, bucket)
+            .await
+            .unwrap_or_else(|error| LifecycleReading {
+                configuration: Observed::Unknown(located(error, &session, region).to_string()),
+                unknown_element: None,
+            })
+    }
+
+    async fn execute(&self, target: &Target, call: &Call) -> Vec<Result<(), CloudError>> {
+        let session = self.session(target);
+        let (Call::TagResources { region, .. }
+        | Call::UntagResources { region, .. }
+        | Call::PutLifecycle { region, .. }
+        | Call::DeleteLifecycle { region, .. }) = call;
+        let clients = session.region(region).await;
+        let results = match call {
+            Call::TagResources { resources, set, .. } => {
+                write::apply(&clients, resources, Change::Set(set)).await
+            }
+            Call::UntagResources {
+                resources, keys, ..
+            } => write::apply(&clients, resources, Change::Remove(keys)).await,
+            Call::PutLifecycle {
+                bucket,
+                configuration,
+                ..
+            } => {
+                vec![s3::put_lifecycle(&clients, bucket, configuration).await]
+            }
+            Call::DeleteLifecycle { bucket, .. } => {
+                vec![s3::delete_lifecycle(&clients, bucket).await]
+            }
+        };
+        let locate = |result: Result<(), _>| result.map_err(|e| located(e, &session, region));
+        results.into_iter().map(locate).collect()
+    }
+
+    fn meter(&self) -> &Meter {
+        &self.shared.meter
+    }
+}

@@ -1,0 +1,78 @@
+//! Request rates that AWS allows, per account and region.
+
+use std::num::NonZeroU32;
+
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+
+/// An API with a rate limit of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Api {
+    GetResources,
+    WriteTags,
+    DescribeAlarms,
+    GetMetricData,
+    Search,
+    /// `ListTagsOfResource`, ten a second by the DynamoDB documentation.
+    DynamoDbTags,
+    /// The tag reads and writes of other services, whose limits are mostly not published.
+    OtherTags,
+}
+
+impl Api {
+    const ALL: [Api; 7] = [
+        Api::GetResources,
+        Api::WriteTags,
+        Api::DescribeAlarms,
+        Api::GetMetricData,
+        Api::Search,
+        Api::DynamoDbTags,
+        Api::OtherTags,
+    ];
+
+    /// Calls per second.
+    ///
+    /// Source: "Tag Editor: Service quotas", "CloudWatch service quotas", "Quotas for Resource
+    /// Explorer"; the rate of tag writes is not published and a cautious guess.
+    const fn rate(self) -> NonZeroU32 {
+        let rate = match self {
+            Api::GetResources => 15,
+            Api::WriteTags => 5,
+            Api::DescribeAlarms => 9,
+            Api::GetMetricData => 50,
+            Api::Search => 5,
+            Api::DynamoDbTags => 10,
+            Api::OtherTags => 20,
+        };
+        match NonZeroU32::new(rate) {
+            Some(rate) => rate,
+            None => NonZeroU32::MIN,
+        }
+    }
+}
+
+/// The limiters of one account in one region.
+#[derive(Debug)]
+pub struct Pace(Vec<DefaultDirectRateLimiter>);
+
+impl Pace {
+    pub fn new() -> Self {
+        Pace(
+            Api::ALL
+                .iter()
+                .map(|api| {
+                    // AWS's buckets are not documented: a burst of a whole second on top of the
+                    // rate would be twice the rate in the first second.
+                    let burst = NonZeroU32::new(api.rate().get() / 4).unwrap_or(NonZeroU32::MIN);
+                    RateLimiter::direct(Quota::per_second(api.rate()).allow_burst(burst))
+                })
+                .collect(),
+        )
+    }
+
+    /// Returns when the next call may leave.
+    pub async fn wait(&self, api: Api) {
+        if let Some(limiter) = self.0.get(api as usize) {
+            limiter.until_ready().await;
+        }
+    }
+}

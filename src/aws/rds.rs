@@ -1,0 +1,142 @@
+//! RDS, with Aurora, Neptune and DocumentDB, which answer to the same calls. All listings carry tags.
+
+use std::collections::BTreeSet;
+
+use aws_sdk_rds::types::Tag;
+use futures::future::join;
+
+use super::error::Named;
+use super::listing::{Listed, Listing, pages, tags};
+use super::pace::Api;
+use super::session::Region;
+use crate::cloud::{CloudError, Subject};
+use crate::model::{ResourceType, Tags};
+
+/// The largest page of the Describe calls. Source: RDS API reference.
+const PAGE: i32 = 100;
+
+fn pairs(list: &[Tag]) -> Tags {
+    tags(list.iter().map(|t| (t.key(), t.value())))
+}
+
+fn sdk(set: &Tags) -> Vec<Tag> {
+    set.iter()
+        .map(|(key, value)| Tag::builder().key(key).value(value).build())
+        .collect()
+}
+
+macro_rules! listing {
+    ($name:ident, $kind:ident, $operation:literal, $call:ident, $list:ident, $arn:ident, $id:ident $(, $filter:ident = $value:literal)?) => {
+        async fn $name(region: &Region) -> Listing {
+            let mut listing = Listing::new(ResourceType::$kind, $operation, &region.name);
+            let items = &mut listing.items;
+            let outcome = pages!($operation, |token| {
+                let page = region
+                    .rds()
+                    .$call()
+                    $(.$filter($value))?
+                    .max_records(PAGE)
+                    .set_marker(token)
+                    .send()
+                    .await
+                    .named($operation)?;
+                items.extend(page.$list().iter().filter_map(|found| {
+                    Some(Listed {
+                        arn: found.$arn()?.to_owned(),
+                        name: found.$id()?.to_owned(),
+                        // An empty list says "untagged", an absent one says nothing.
+                        tags: found.tag_list.as_deref().map(pairs),
+                    })
+                }));
+                Ok(page.marker)
+            });
+            listing.ended(outcome)
+        }
+    };
+}
+
+listing!(
+    instances,
+    RDS_INSTANCE,
+    "rds:DescribeDBInstances",
+    describe_db_instances,
+    db_instances,
+    db_instance_arn,
+    db_instance_identifier
+);
+listing!(
+    clusters,
+    RDS_CLUSTER,
+    "rds:DescribeDBClusters",
+    describe_db_clusters,
+    db_clusters,
+    db_cluster_arn,
+    db_cluster_identifier
+);
+listing!(
+    snapshots,
+    RDS_SNAPSHOT,
+    "rds:DescribeDBSnapshots",
+    describe_db_snapshots,
+    db_snapshots,
+    db_snapshot_arn,
+    db_snapshot_identifier,
+    snapshot_type = "manual"
+);
+listing!(
+    cluster_snapshots,
+    RDS_CLUSTER_SNAPSHOT,
+    "rds:DescribeDBClusterSnapshots",
+    describe_db_cluster_snapshots,
+    db_cluster_snapshots,
+    db_cluster_snapshot_arn,
+    db_cluster_snapshot_identifier,
+    snapshot_type = "manual"
+);
+
+/// Instances, clusters and manual snapshots of both.
+pub async fn list(region: &Region) -> Vec<Listing> {
+    let ((a, b), (c, d)) = join(
+        join(instances(region), clusters(region)),
+        join(snapshots(region), cluster_snapshots(region)),
+    )
+    .await;
+    vec![a, b, c, d]
+}
+
+pub async fn read_tags(region: &Region, subject: &Subject) -> Result<Tags, CloudError> {
+    region.pace(Api::OtherTags).await;
+    let call = region
+        .rds()
+        .list_tags_for_resource()
+        .resource_name(&subject.arn);
+    let answer = call.send().await.named("rds:ListTagsForResource")?;
+    Ok(pairs(answer.tag_list()))
+}
+
+pub async fn tag(region: &Region, subject: &Subject, set: &Tags) -> Result<(), CloudError> {
+    region.pace(Api::OtherTags).await;
+    let call = region
+        .rds()
+        .add_tags_to_resource()
+        .resource_name(&subject.arn);
+    let answer = call.set_tags(Some(sdk(set))).send().await;
+    answer.named("rds:AddTagsToResource").map(drop)
+}
+
+pub async fn untag(
+    region: &Region,
+    subject: &Subject,
+    keys: &BTreeSet<String>,
+) -> Result<(), CloudError> {
+    region.pace(Api::OtherTags).await;
+    let call = region
+        .rds()
+        .remove_tags_from_resource()
+        .resource_name(&subject.arn);
+    let answer = call
+        .set_tag_keys(Some(keys.iter().cloned().collect()))
+        .send()
+        .await;
+    answer.named("rds:RemoveTagsFromResource").map(drop)
+}
