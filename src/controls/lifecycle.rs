@@ -142,6 +142,8 @@ struct Work<'a> {
     resource: &'a Resource,
     bucket: &'a Bucket,
     current: LifecycleConfiguration,
+    /// New rules of ours so far.
+    planned: Vec<Rule>,
     findings: Vec<Finding>,
     fields: Vec<FieldChange>,
     risk: Risk,
@@ -162,6 +164,7 @@ impl<'a> Work<'a> {
             resource,
             bucket,
             current: bucket.lifecycle.known().cloned().unwrap_or_default(),
+            planned: Vec::new(),
             findings: Vec::new(),
             fields: Vec::new(),
             risk: Risk::Low,
@@ -207,6 +210,9 @@ impl<'a> Work<'a> {
                 if rule.matches.resource(self.resource) == Matched::Yes
                     && let Some(s3) = self.want(name, rule)
                 {
+                    if !self.current.rules.iter().any(|r| r.id == s3.id) {
+                        self.planned.push(s3.clone());
+                    }
                     wanted.push((s3, self.reason(name, rule)));
                 }
             }
@@ -415,20 +421,20 @@ impl<'a> Work<'a> {
             self.findings.push(finding);
             return None;
         }
-        if self.current.is_v1() {
-            s3 = self.in_form(s3);
-            if let Some(problem) = v1_problem(&s3, &self.current) {
-                let finding = self.report(
-                    "lifecycle.old-form",
-                    Severity::Medium,
-                    format!("{} is not planned: {problem}", s3.id()),
-                    "the foreign rules have a top-level prefix (Lifecycle V1), which S3 does not mix with filters".to_owned(),
-                    "convert the foreign rules to filters".to_owned(),
-                    reason,
-                );
-                self.findings.push(finding);
-                return None;
-            }
+        s3 = self.in_form(s3);
+        if s3.filter.is_none()
+            && let Some(problem) = self.old_form_problem(&s3)
+        {
+            let finding = self.report(
+                "lifecycle.old-form",
+                Severity::Medium,
+                format!("{} is not planned: {problem}", s3.id()),
+                "the foreign rules have a top-level prefix (Lifecycle V1), which S3 does not mix with filters".to_owned(),
+                "convert the foreign rules to filters".to_owned(),
+                reason,
+            );
+            self.findings.push(finding);
+            return None;
         }
         if self.current.rules.len() >= MAX_RULES {
             let finding = self.report(
@@ -450,6 +456,19 @@ impl<'a> Work<'a> {
             return Some(s3);
         }
         self.if_worth_it(s3, rule, reason)
+    }
+
+    /// What S3 would refuse if the rule came beside those that are there and those planned before
+    /// it, all in the old form.
+    fn old_form_problem(&self, rule: &Rule) -> Option<String> {
+        let mut tentative = self.current.clone();
+        tentative.rules.extend(self.planned.iter().cloned());
+        let known = tentative.violations();
+        tentative.rules.push(rule.clone());
+        tentative
+            .violations()
+            .into_iter()
+            .find(|v| !known.contains(v))
     }
 
     /// Our rule in the form that the configuration can hold.
@@ -660,37 +679,4 @@ fn conflict_with(ours: &Rule, foreign: &[&Rule]) -> Option<(String, String)> {
         };
         Some((why, format!("foreign rule `{id}`: {}", describe(rule))))
     })
-}
-
-/// Why S3 would refuse our rule among rules of the old form.
-///
-/// V1 refuses overlapping prefixes for the same action type, and ours has the empty prefix, which
-/// overlaps with all. Source: noobaa-core#8426 (recorded AWS behaviour).
-fn v1_problem(ours: &Rule, current: &LifecycleConfiguration) -> Option<String> {
-    let newer = ours
-        .noncurrent_version_transitions
-        .iter()
-        .any(|t| t.newer_noncurrent_versions.is_some())
-        || ours
-            .noncurrent_version_expiration
-            .as_ref()
-            .is_some_and(|e| e.newer_noncurrent_versions.is_some());
-    if newer {
-        return Some("keeping the newest old versions needs rules with filters".to_owned());
-    }
-    let actions = ours.action_types();
-    current
-        .rules
-        .iter()
-        .filter(|r| !r.is_ours())
-        .find_map(|rule| {
-            let shared = rule
-                .action_types()
-                .into_iter()
-                .find(|a| actions.contains(a))?;
-            Some(format!(
-                "S3 would refuse {shared} beside that of the foreign rule `{}`",
-                rule.id()
-            ))
-        })
 }

@@ -279,6 +279,60 @@ impl LifecycleConfiguration {
         if v1 && self.rules.iter().any(|r| r.filter.is_some()) {
             found.push("Filter element can only be used in Lifecycle V2: rules with a top-level prefix and rules with a filter cannot be mixed".to_owned());
         }
+        if v1 {
+            found.extend(self.v1_violations());
+        }
+        found
+    }
+}
+
+impl LifecycleConfiguration {
+    /// What S3 refuses only in rules with top-level prefixes: equal prefixes, overlapping ones with
+    /// the same type of action, and keeping the newest old versions.
+    ///
+    /// Source: aws-sdk-ruby#1653, noobaa-core#8426 (recorded AWS behaviour).
+    fn v1_violations(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        let rules: Vec<(&Rule, &str)> = self
+            .rules
+            .iter()
+            .filter_map(|r| Some((r, r.prefix.as_deref()?)))
+            .collect();
+        for (i, (rule, prefix)) in rules.iter().enumerate() {
+            for (other, beside) in &rules[..i] {
+                if prefix == beside {
+                    found.push(format!(
+                        "rules `{}` and `{}` have the same prefix '{prefix}'",
+                        other.id(),
+                        rule.id()
+                    ));
+                } else if prefix.starts_with(beside) || beside.starts_with(prefix) {
+                    let theirs = other.action_types();
+                    let shared = rule.action_types().into_iter().find(|a| theirs.contains(a));
+                    if let Some(action) = shared {
+                        found.push(format!(
+                            "rules `{}` and `{}` have overlapping prefixes for the same action type {action}",
+                            other.id(),
+                            rule.id()
+                        ));
+                    }
+                }
+            }
+            let keeps = rule
+                .noncurrent_version_transitions
+                .iter()
+                .any(|t| t.newer_noncurrent_versions.is_some())
+                || rule
+                    .noncurrent_version_expiration
+                    .as_ref()
+                    .is_some_and(|e| e.newer_noncurrent_versions.is_some());
+            if keeps {
+                found.push(format!(
+                    "rule `{}`: keeping the newest old versions needs a filter, not a top-level prefix",
+                    rule.id()
+                ));
+            }
+        }
         found
     }
 }
