@@ -10,8 +10,14 @@
 //!
 //! Planning is pure; observation is three-valued; actions are a closed enum; only `apply` writes.
 
+pub mod apply;
 pub mod aws;
+pub mod cli;
 pub mod cloud;
+pub mod config;
+pub mod controls;
 pub mod inventory;
 pub mod model;
 pub mod plan;
+pub mod render;
+pub mod sandbox;

@@ -67,19 +67,29 @@ impl fmt::Display for Amount {
 pub fn usd(amount: Decimal) -> String {
     let text = format!("{:.2}", amount.round_dp(2).abs());
     let (whole, cents) = text.split_once('.').unwrap_or((&text, "00"));
-    let mut grouped = String::new();
-    for (i, digit) in whole.chars().enumerate() {
-        if i > 0 && (whole.len() - i) % 3 == 0 {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
+    let grouped = group_digits(whole);
     let sign = if amount.round_dp(2).is_sign_negative() && !amount.round_dp(2).is_zero() {
         "-"
     } else {
         ""
     };
     format!("{sign}{grouped}.{cents}")
+}
+
+/// `1300000` becomes `1,300,000`.
+pub fn grouped(n: u64) -> String {
+    group_digits(&n.to_string())
+}
+
+fn group_digits(digits: &str) -> String {
+    let mut out = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
 }
 
 #[cfg(test)]

@@ -78,6 +78,8 @@ impl<'a> Arn<'a> {
             _ => None,
         };
         known.unwrap_or_else(|| {
+            // API Gateway's begin with a slash: `arn:aws:apigateway:eu-west-1::/restapis/abc`.
+            let resource = resource.trim_start_matches('/');
             let (kind, name) = resource
                 .split_once(['/', ':'])
                 .unwrap_or(("resource", resource));
@@ -125,6 +127,11 @@ mod tests {
                 "i-1",
             ),
             ("arn:aws:sqs:eu-west-1:1:q.fifo", "sqs-queue", "q.fifo"),
+            (
+                "arn:aws:apigateway:eu-west-1::/restapis/abc",
+                "apigateway-restapis",
+                "abc",
+            ),
         ] {
             let (found, rest) = Arn::parse(arn).unwrap().classify();
             assert_eq!((found.as_str(), rest), (kind, name));

@@ -372,6 +372,9 @@ impl Rule {
         if self.prefix.is_some() && self.filter.is_some() {
             found.push("has both a filter and a top-level prefix".to_owned());
         }
+        if self.prefix.is_none() && self.filter.is_none() {
+            found.push("needs a filter, which may be empty".to_owned());
+        }
         if self.action_types().is_empty() {
             found.push("has no action".to_owned());
         }

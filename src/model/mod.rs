@@ -8,7 +8,7 @@ mod resource_type;
 mod tags;
 
 pub use address::Address;
-pub use amount::{Amount, usd};
+pub use amount::{Amount, grouped, usd};
 pub use arn::Arn;
 pub use resource_type::ResourceType;
 pub use tags::{

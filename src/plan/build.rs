@@ -1,1 +1,166 @@
+//! From verdicts to a plan.
 
+use std::collections::BTreeMap;
+
+use globset::GlobMatcher;
+use jiff::Timestamp;
+use jiff::civil::Date;
+
+use super::file::seal;
+use super::{Accepted, ActionKind, FORMAT_VERSION, Plan, ScopeEntry, Summary, total_delta};
+use crate::cloud::{ApiUse, Target};
+use crate::config::Resolved;
+use crate::config::workspace::AcceptUnobserved;
+use crate::controls::{self, Input};
+use crate::inventory::{EnvironmentInventory, Gap};
+use crate::model::Control;
+
+/// One environment with all that planning it needs.
+pub struct PlanEnvironment {
+    pub target: Target,
+    pub resolved: Resolved,
+    pub inventory: EnvironmentInventory,
+}
+
+/// What is asked of a plan besides the environments.
+pub struct PlanRequest<'a> {
+    pub controls: &'a [Control],
+    /// Only changes and findings with such an address.
+    pub only: Option<&'a GlobMatcher>,
+    pub destroy: bool,
+    pub now: Timestamp,
+    pub accepted: &'a BTreeMap<String, AcceptUnobserved>,
+    pub sandbox: Option<String>,
+    pub api: ApiUse,
+}
+
+/// Builds the plan. Pure: the same input gives the same plan, but for `generated_at`.
+pub fn build(environments: &[PlanEnvironment], request: &PlanRequest) -> Plan {
+    let today = request.now.to_zoned(jiff::tz::TimeZone::UTC).date();
+    let mut plan = Plan {
+        format_version: FORMAT_VERSION.to_owned(),
+        kind: "plan".to_owned(),
+        opsctl_version: env!("CARGO_PKG_VERSION").to_owned(),
+        generated_at: format!("{:.0}", request.now),
+        scope: Vec::new(),
+        unobserved: Vec::new(),
+        accepted_unobserved: Vec::new(),
+        api: request.api.clone(),
+        changes: Vec::new(),
+        findings: Vec::new(),
+        summary: Summary::default(),
+        counts: BTreeMap::new(),
+        types_checked: Vec::new(),
+        types_not_checked: Vec::new(),
+        notes: Vec::new(),
+        sandbox: request.sandbox.clone(),
+        targets: Vec::new(),
+        digest: String::new(),
+    };
+    let mut unchanged = 0;
+    for environment in environments {
+        let input = Input {
+            resolved: &environment.resolved,
+            inventory: &environment.inventory,
+            today,
+            destroy: request.destroy,
+        };
+        for region in &environment.target.regions {
+            plan.scope.push(ScopeEntry {
+                environment: environment.target.environment.clone(),
+                account: environment.target.account.clone(),
+                region: region.clone(),
+                stage: environment.resolved.stage.name.value.clone(),
+            });
+        }
+        plan.targets.push(environment.target.clone());
+        for control in request.controls {
+            let mut verdict = controls::run(*control, &input);
+            let kept = |address: &str| request.only.is_none_or(|glob| glob.is_match(address));
+            verdict.changes.retain(|c| kept(c.address.as_str()));
+            verdict.findings.retain(|f| kept(f.address.as_str()));
+            let changed = verdict.changes.len() as u64;
+            let judged = verdict.counts.checked - verdict.counts.unobserved;
+            unchanged += judged.saturating_sub(changed);
+            plan.changes.append(&mut verdict.changes);
+            plan.findings.append(&mut verdict.findings);
+            for note in verdict.notes {
+                if !plan.notes.contains(&note) {
+                    plan.notes.push(note);
+                }
+            }
+            if control.reconciled() {
+                plan.counts
+                    .entry(environment.target.environment.clone())
+                    .or_default()
+                    .insert(*control, verdict.counts);
+            }
+        }
+        if request.controls.contains(&Control::Tags) {
+            plan.types_checked
+                .extend(environment.inventory.types_checked.iter().cloned());
+            plan.types_not_checked
+                .extend(environment.inventory.types_not_checked.iter().cloned());
+        }
+        plan.unobserved.extend(
+            environment
+                .inventory
+                .gaps
+                .iter()
+                .filter(|g| request.controls.contains(&g.control))
+                .cloned(),
+        );
+    }
+    plan.accepted_unobserved = accept(&mut plan.unobserved, request.accepted, today);
+    for (name, accepted) in request.accepted {
+        if today > accepted.until.value.0 {
+            plan.notes.push(format!(
+                "the accepted blind spot `{name}` ended on {}: it counts again",
+                accepted.until.value.0
+            ));
+        }
+    }
+    plan.types_checked.sort();
+    plan.types_checked.dedup();
+    plan.types_not_checked.sort();
+    plan.types_not_checked.dedup();
+    plan.changes.sort_by(|a, b| a.address.cmp(&b.address));
+    plan.findings
+        .sort_by(|a, b| (&a.address, &a.id, &a.message).cmp(&(&b.address, &b.id, &b.message)));
+    plan.unobserved.sort();
+    let count = |kind: ActionKind| plan.changes.iter().filter(|c| c.action == kind).count() as u64;
+    plan.summary = Summary {
+        create: count(ActionKind::Create),
+        update: count(ActionKind::Update),
+        delete: count(ActionKind::Delete),
+        unchanged,
+        unobserved: plan.unobserved.len() as u64,
+        monthly_cost_delta_usd: format!("{:.2}", total_delta(&plan.changes)),
+    };
+    seal(&mut plan);
+    plan
+}
+
+/// Takes the gaps that the workspace accepts off the list, and says which and until when.
+fn accept(
+    gaps: &mut Vec<Gap>,
+    accepted: &BTreeMap<String, AcceptUnobserved>,
+    today: Date,
+) -> Vec<Accepted> {
+    let mut out = Vec::new();
+    for (name, entry) in accepted {
+        if today > entry.until.value.0 {
+            continue;
+        }
+        let before = gaps.len();
+        gaps.retain(|g| g.operation != entry.operation.value);
+        out.push(Accepted {
+            name: name.clone(),
+            operation: entry.operation.value.clone(),
+            reason: entry.reason.clone(),
+            until: entry.until.value.0.to_string(),
+            gaps: (before - gaps.len()) as u64,
+        });
+    }
+    out
+}

@@ -1,0 +1,228 @@
+//! Executes a plan exactly: each change is read again before it is written, journalled, written,
+//! and verified. Only this module asks the cloud to write.
+
+pub mod journal;
+mod lifecycle;
+pub mod lock;
+mod tags;
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use futures::stream::{self, StreamExt};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
+
+use crate::cloud::{Call, Cloud, CloudError, Subject, Target};
+use crate::model::ResourceType;
+use crate::plan::{ActionKind, Change, Operation, Plan};
+use journal::Journal;
+
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum OutcomeKind {
+    /// Written and verified.
+    Applied,
+    /// The target moved since the plan: not written.
+    Stale,
+    /// Not written, or not verified.
+    Failed,
+    /// Not tried: interrupted, or it was already as planned.
+    Skipped,
+}
+
+/// What became of one change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Outcome {
+    pub outcome: OutcomeKind,
+    /// Which field moved, what failed, or why it was skipped.
+    pub error: Option<String>,
+    pub duration_ms: u64,
+}
+
+impl Outcome {
+    fn of(outcome: OutcomeKind, error: impl Into<Option<String>>) -> Self {
+        Outcome {
+            outcome,
+            error: error.into(),
+            duration_ms: 0,
+        }
+    }
+
+    /// Skipped because nothing is left to do, which is no failure.
+    pub const ALREADY: &'static str = "already as planned";
+    pub const INTERRUPTED: &'static str = "interrupted before it was tried";
+}
+
+/// What limits an apply, checked before the first write.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Limits {
+    pub max_changes: Option<u64>,
+    pub max_deletes: Option<u64>,
+}
+
+impl Limits {
+    /// # Errors
+    /// Says which limit the plan is over. Without `--max-deletes` nothing with data behind it may
+    /// be deleted; removing rules of ours deletes no data and is not counted then.
+    pub fn check(&self, plan: &Plan) -> Result<(), String> {
+        let changes = plan.changes.len() as u64;
+        if let Some(max) = self.max_changes
+            && changes > max
+        {
+            return Err(format!(
+                "the plan has {changes} changes, --max-changes allows {max}: nothing was changed"
+            ));
+        }
+        if let Some(max) = self.max_deletes {
+            let deletes = plan
+                .changes
+                .iter()
+                .filter(|c| c.action == ActionKind::Delete)
+                .count() as u64;
+            if deletes > max {
+                return Err(format!(
+                    "the plan has {deletes} deletions, --max-deletes allows {max}: nothing was changed"
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// All that the executor is given besides the plan.
+pub struct Run<'a> {
+    pub cloud: &'a dyn Cloud,
+    pub journal: &'a Journal,
+    /// Cancelled by Ctrl-C: calls in flight finish, nothing new begins.
+    pub cancel: &'a CancellationToken,
+    pub concurrency: usize,
+    /// Called for each change as it ends.
+    pub done: &'a (dyn Fn(&Change, &Outcome) + Send + Sync),
+}
+
+/// Executes the plan; the outcomes are in the order of its changes.
+pub async fn apply(run: &Run<'_>, plan: &Plan) -> Vec<Outcome> {
+    let targets: BTreeMap<&str, &Target> = plan
+        .targets
+        .iter()
+        .map(|t| (t.environment.as_str(), t))
+        .collect();
+    // Tag changes that write the same keys and values in one region share their calls.
+    let mut batches: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    for (i, change) in plan.changes.iter().enumerate() {
+        let key = match &change.operation {
+            Operation::Tags { after, .. } => format!(
+                "tags {} {} {}",
+                change.address.environment(),
+                change.resource.region,
+                serde_json::to_string(after).unwrap_or_default()
+            ),
+            Operation::Lifecycle { .. } => format!("one {i:09}"),
+        };
+        batches.entry(key).or_default().push(i);
+    }
+    let batches: Vec<Vec<usize>> = batches
+        .into_values()
+        .flat_map(|batch| batch.chunks(20).map(<[usize]>::to_vec).collect::<Vec<_>>())
+        .collect();
+    let mut outcomes: Vec<Option<Outcome>> = vec![None; plan.changes.len()];
+    let mut running = stream::iter(batches)
+        .map(|batch| {
+            let targets = &targets;
+            async move {
+                let changes: Vec<&Change> = batch.iter().map(|i| &plan.changes[*i]).collect();
+                let started = Instant::now();
+                let results = one_batch(run, targets, &changes).await;
+                let took = started.elapsed().as_millis() as u64;
+                batch
+                    .into_iter()
+                    .zip(results.into_iter().map(move |mut o| {
+                        o.duration_ms = took;
+                        o
+                    }))
+                    .collect::<Vec<_>>()
+            }
+        })
+        .buffer_unordered(run.concurrency.max(1));
+    while let Some(results) = running.next().await {
+        for (i, outcome) in results {
+            (run.done)(&plan.changes[i], &outcome);
+            outcomes[i] = Some(outcome);
+        }
+    }
+    outcomes
+        .into_iter()
+        .map(|o| {
+            o.unwrap_or_else(|| Outcome::of(OutcomeKind::Failed, "lost by the executor".to_owned()))
+        })
+        .collect()
+}
+
+async fn one_batch(
+    run: &Run<'_>,
+    targets: &BTreeMap<&str, &Target>,
+    changes: &[&Change],
+) -> Vec<Outcome> {
+    let every = |kind, text: &str| vec![Outcome::of(kind, text.to_owned()); changes.len()];
+    if run.cancel.is_cancelled() {
+        return every(OutcomeKind::Skipped, Outcome::INTERRUPTED);
+    }
+    let Some(target) = changes
+        .first()
+        .and_then(|c| targets.get(c.address.environment()))
+    else {
+        return every(
+            OutcomeKind::Failed,
+            "the plan names no account for this environment",
+        );
+    };
+    match &changes[0].operation {
+        Operation::Tags { .. } => tags::batch(run, target, changes).await,
+        Operation::Lifecycle { before, after } => {
+            vec![lifecycle::one(run, target, changes[0], before.as_ref(), after.as_ref()).await]
+        }
+    }
+}
+
+/// Journals a call, durably, and only then makes it.
+async fn write(
+    run: &Run<'_>,
+    target: &Target,
+    addresses: &[&str],
+    call: &Call,
+) -> Result<Vec<Result<(), CloudError>>, String> {
+    let id = run
+        .journal
+        .intent(&target.environment, addresses, call)
+        .map_err(|e| format!("the journal could not be written, so nothing was changed: {e}"))?;
+    let results = run.cloud.execute(target, call).await;
+    // The write has happened; a journal that cannot note its end does not undo it.
+    let noted = run.journal.result(id, &results);
+    if let Err(e) = noted {
+        tracing::warn!("the journal could not note the end of a call: {e}");
+    }
+    Ok(results)
+}
+
+fn subject(change: &Change) -> Subject {
+    Subject {
+        arn: change.resource.arn.clone(),
+        kind: ResourceType::new(change.resource.kind.clone()),
+        name: change.resource.name.clone(),
+        region: change.resource.region.clone(),
+    }
+}
+
+/// How long to wait before each further look at what was written: reads may lag behind writes.
+const VERIFY_AFTER: [Duration; 6] = [
+    Duration::ZERO,
+    Duration::from_millis(200),
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(4),
+];

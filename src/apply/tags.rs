@@ -1,0 +1,246 @@
+//! Writes tags: the same keys and values on up to 20 resources at a time.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::future::join_all;
+
+use super::{Outcome, OutcomeKind, Run, VERIFY_AFTER, subject, write};
+use crate::cloud::{Call, Subject, Target};
+use crate::inventory::Observed;
+use crate::model::Tags;
+use crate::plan::{Change, Operation, project_tags};
+
+type Values = BTreeMap<String, Option<String>>;
+
+fn values(change: &Change) -> (&Values, &Values) {
+    match &change.operation {
+        Operation::Tags { before, after } => (before, after),
+        // Batches are made of tag changes only.
+        Operation::Lifecycle { .. } => unreachable!("a lifecycle change in a tag batch"),
+    }
+}
+
+fn show(value: &Option<String>) -> String {
+    value
+        .as_ref()
+        .map_or_else(|| "absent".to_owned(), |v| format!("\"{v}\""))
+}
+
+/// What is left to do after looking again, or why nothing is.
+enum Look {
+    Go(Tags),
+    End(Outcome),
+}
+
+async fn look(run: &Run<'_>, target: &Target, change: &Change, subject: &Subject) -> Look {
+    let (before, after) = values(change);
+    let tags = match run.cloud.read_tags(target, subject).await {
+        Observed::Known(tags) => tags,
+        Observed::Absent => {
+            return Look::End(Outcome::of(
+                OutcomeKind::Stale,
+                "the resource is gone".to_owned(),
+            ));
+        }
+        Observed::Unknown(error) => {
+            return Look::End(Outcome::of(
+                OutcomeKind::Failed,
+                format!("could not be read before the write, so nothing was changed: {error}"),
+            ));
+        }
+    };
+    let now = project_tags(&tags, before.keys());
+    if &now == after {
+        return Look::End(Outcome::of(
+            OutcomeKind::Skipped,
+            Outcome::ALREADY.to_owned(),
+        ));
+    }
+    // A value that is already as planned is ours, from a run that was cut off.
+    let moved = before
+        .iter()
+        .find(|(key, was)| now[*key] != **was && now[*key] != after[*key]);
+    match moved {
+        Some((key, was)) => Look::End(Outcome::of(
+            OutcomeKind::Stale,
+            format!(
+                "tag {key} moved since the plan: it was {}, is {}",
+                show(was),
+                show(&now[key])
+            ),
+        )),
+        None => Look::Go(tags),
+    }
+}
+
+/// Applies changes that all set and remove the same.
+pub(super) async fn batch(run: &Run<'_>, target: &Target, changes: &[&Change]) -> Vec<Outcome> {
+    let (_, after) = values(changes[0]);
+    let set: Tags = after
+        .iter()
+        .filter_map(|(k, v)| Some((k.clone(), v.clone()?)))
+        .collect();
+    let remove: BTreeSet<String> = after
+        .iter()
+        .filter(|(_, v)| v.is_none())
+        .map(|(k, _)| k.clone())
+        .collect();
+    let subjects: Vec<Subject> = changes.iter().map(|c| subject(c)).collect();
+    let looks = join_all(
+        changes
+            .iter()
+            .zip(&subjects)
+            .map(|(change, subject)| look(run, target, change, subject)),
+    )
+    .await;
+    let mut outcomes: Vec<Option<Outcome>> = Vec::new();
+    let mut seen: Vec<Tags> = Vec::new();
+    for look in looks {
+        match look {
+            Look::Go(tags) => {
+                outcomes.push(None);
+                seen.push(tags);
+            }
+            Look::End(outcome) => {
+                outcomes.push(Some(outcome));
+                seen.push(Tags::new());
+            }
+        }
+    }
+    if run.cancel.is_cancelled() {
+        return finish(outcomes, || {
+            Outcome::of(OutcomeKind::Skipped, Outcome::INTERRUPTED.to_owned())
+        });
+    }
+    // First what is added, then what is removed: a key is never missing in between.
+    if !set.is_empty() {
+        step(
+            run,
+            target,
+            changes,
+            &subjects,
+            &mut outcomes,
+            |resources| Call::TagResources {
+                region: subjects[0].region.clone(),
+                resources,
+                set: set.clone(),
+            },
+        )
+        .await;
+    }
+    if !remove.is_empty() {
+        step(
+            run,
+            target,
+            changes,
+            &subjects,
+            &mut outcomes,
+            |resources| Call::UntagResources {
+                region: subjects[0].region.clone(),
+                resources,
+                keys: remove.clone(),
+            },
+        )
+        .await;
+    }
+    let verified = join_all(
+        outcomes
+            .iter()
+            .zip(&subjects)
+            .zip(&seen)
+            .filter(|((outcome, _), _)| outcome.is_none())
+            .map(|((_, subject), seen)| verify(run, target, subject, after, seen)),
+    )
+    .await;
+    let mut verified = verified.into_iter();
+    finish(outcomes, || {
+        verified
+            .next()
+            .unwrap_or_else(|| Outcome::of(OutcomeKind::Failed, "not verified".to_owned()))
+    })
+}
+
+fn finish(outcomes: Vec<Option<Outcome>>, mut rest: impl FnMut() -> Outcome) -> Vec<Outcome> {
+    outcomes
+        .into_iter()
+        .map(|o| o.unwrap_or_else(&mut rest))
+        .collect()
+}
+
+/// One call for all resources that are still in the running.
+async fn step(
+    run: &Run<'_>,
+    target: &Target,
+    changes: &[&Change],
+    subjects: &[Subject],
+    outcomes: &mut [Option<Outcome>],
+    call: impl Fn(Vec<Subject>) -> Call,
+) {
+    let open: Vec<usize> = (0..outcomes.len())
+        .filter(|i| outcomes[*i].is_none())
+        .collect();
+    if open.is_empty() {
+        return;
+    }
+    let addresses: Vec<&str> = open.iter().map(|i| changes[*i].address.as_str()).collect();
+    let call = call(open.iter().map(|i| subjects[*i].clone()).collect());
+    match write(run, target, &addresses, &call).await {
+        Err(e) => {
+            for i in open {
+                outcomes[i] = Some(Outcome::of(OutcomeKind::Failed, e.clone()));
+            }
+        }
+        Ok(results) => {
+            for (i, result) in open.into_iter().zip(results) {
+                // Where the answer was lost, verifying tells what happened.
+                if let Err(e) = result
+                    && !e.maybe_done
+                {
+                    outcomes[i] = Some(Outcome::of(OutcomeKind::Failed, e.to_string()));
+                }
+            }
+        }
+    }
+}
+
+async fn verify(
+    run: &Run<'_>,
+    target: &Target,
+    subject: &Subject,
+    after: &Values,
+    seen: &Tags,
+) -> Outcome {
+    let mut problem = String::new();
+    for wait in VERIFY_AFTER {
+        tokio::time::sleep(wait).await;
+        match run.cloud.read_tags(target, subject).await {
+            Observed::Known(tags) => {
+                let now = project_tags(&tags, after.keys());
+                let foreign_lost = seen
+                    .keys()
+                    .find(|k| !after.contains_key(*k) && !tags.contains_key(*k));
+                if let Some((key, value)) = after.iter().find(|(k, v)| now[*k] != **v) {
+                    problem = format!(
+                        "tag {key} is {} after the write, not {}",
+                        show(&now[key]),
+                        show(value)
+                    );
+                } else if let Some(key) = foreign_lost {
+                    problem = format!("tag {key}, which is not ours, is gone after the write");
+                } else {
+                    return Outcome::of(OutcomeKind::Applied, None);
+                }
+            }
+            Observed::Absent => {
+                return Outcome::of(
+                    OutcomeKind::Failed,
+                    "the resource went away during the write".to_owned(),
+                );
+            }
+            Observed::Unknown(error) => {
+                problem = format!("written, but could not be verified: {error}")
+            }
+        }
+    }
+    Outcome::of(OutcomeKind::Failed, problem)
+}

@@ -1,0 +1,127 @@
+//! Running asynchronous commands, interrupts, and progress.
+
+use std::future::Future;
+use std::io::IsTerminal;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tokio_util::sync::CancellationToken;
+
+use super::{Global, Outcome, exit};
+
+/// Runs a command on the asynchronous runtime.
+pub fn block_on(command: impl Future<Output = Outcome>) -> Outcome {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|e| super::Failure::new(format!("the runtime could not start: {e}")))?
+        .block_on(command)
+}
+
+/// What an interrupt asked for.
+#[derive(Clone)]
+pub struct Interrupt {
+    pub cancel: CancellationToken,
+    code: Arc<AtomicI32>,
+}
+
+impl Interrupt {
+    /// Listens to SIGINT and SIGTERM. The first asks to stop cleanly; a second one ends the
+    /// process at once.
+    pub fn listen() -> Interrupt {
+        let interrupt = Interrupt {
+            cancel: CancellationToken::new(),
+            code: Arc::new(AtomicI32::new(0)),
+        };
+        let listener = interrupt.clone();
+        tokio::spawn(async move {
+            use tokio::signal::unix::{SignalKind, signal};
+            let (Ok(mut int), Ok(mut term)) = (
+                signal(SignalKind::interrupt()),
+                signal(SignalKind::terminate()),
+            ) else {
+                tracing::warn!(
+                    "signals cannot be caught: an interrupt will end the process at once"
+                );
+                return;
+            };
+            loop {
+                let code = tokio::select! {
+                    _ = int.recv() => exit::INTERRUPTED,
+                    _ = term.recv() => exit::TERMINATED,
+                };
+                if listener.cancel.is_cancelled() {
+                    std::process::exit(code);
+                }
+                listener.code.store(code, Ordering::Relaxed);
+                listener.cancel.cancel();
+            }
+        });
+        interrupt
+    }
+
+    /// The exit code of the interrupt, if there was one.
+    pub fn code(&self) -> Option<i32> {
+        match self.code.load(Ordering::Relaxed) {
+            0 => None,
+            code => Some(code),
+        }
+    }
+}
+
+/// A line on a terminal's stderr that shows what is going on; nothing elsewhere.
+pub struct Progress {
+    bar: ProgressBar,
+}
+
+impl Progress {
+    pub fn spinner(global: &Global, text: &str) -> Progress {
+        Progress::with(
+            global,
+            ProgressBar::new_spinner(),
+            "{spinner} {msg} {elapsed:.dim}",
+            text,
+        )
+    }
+
+    pub fn bar(global: &Global, total: u64, text: &str) -> Progress {
+        let bar = ProgressBar::new(total);
+        Progress::with(
+            global,
+            bar,
+            "{msg} {bar:30} {pos}/{len} {per_sec:.dim} {elapsed:.dim}",
+            text,
+        )
+    }
+
+    fn with(global: &Global, bar: ProgressBar, template: &str, text: &str) -> Progress {
+        if global.quiet || !std::io::stderr().is_terminal() {
+            bar.set_draw_target(ProgressDrawTarget::hidden());
+        } else {
+            bar.set_draw_target(ProgressDrawTarget::stderr());
+            bar.enable_steady_tick(Duration::from_millis(120));
+        }
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        bar.set_message(text.to_owned());
+        Progress { bar }
+    }
+
+    pub fn say(&self, text: String) {
+        self.bar.set_message(text);
+    }
+
+    pub fn step(&self) {
+        self.bar.inc(1);
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}

@@ -1,0 +1,24 @@
+//! JSON Schemas of the files that users write and of the documents that opsctl writes.
+
+use schemars::{Schema, schema_for};
+
+use super::policy::Policies;
+use super::workspace::{StageFile, Workspace};
+use crate::plan::Plan;
+
+/// The schemas by name; `docs/reference/schema/<name>.json` holds them.
+pub fn all() -> Vec<(&'static str, Schema)> {
+    vec![
+        ("workspace", schema_for!(Workspace)),
+        ("stage", schema_for!(StageFile)),
+        ("policy", schema_for!(Policies)),
+        ("plan", schema_for!(Plan)),
+    ]
+}
+
+/// A schema as the text that is printed and kept.
+pub fn to_text(schema: &Schema) -> String {
+    let mut text = serde_json::to_string_pretty(schema).unwrap_or_default();
+    text.push('\n');
+    text
+}

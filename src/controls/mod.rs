@@ -1,0 +1,176 @@
+//! Controls: pure functions of (policy, inventory, day) to a verdict. No clock, no network, no
+//! environment variable in here.
+
+pub mod lifecycle;
+pub mod saving;
+pub mod tags;
+
+use jiff::civil::Date;
+
+use crate::config::Resolved;
+use crate::config::policy::OwnedElsewhere;
+use crate::config::values::Matched;
+use crate::inventory::{EnvironmentInventory, Resource};
+use crate::model::{Address, Control, Owner, Severity, ignore_reason, owner_of, usd};
+use crate::plan::{Finding, Reason, ResourceRef, Verdict};
+
+/// What every control is given.
+pub struct Input<'a> {
+    pub resolved: &'a Resolved,
+    pub inventory: &'a EnvironmentInventory,
+    pub today: Date,
+    /// Plan the removal of what opsctl made.
+    pub destroy: bool,
+}
+
+/// Runs one control over one environment.
+pub fn run(control: Control, input: &Input) -> Verdict {
+    let policies = &input.resolved.policies;
+    let present = match control {
+        Control::Tags => policies.tags.is_some(),
+        Control::Budgets => policies.budgets.is_some(),
+        Control::Lifecycle => policies.lifecycle.is_some(),
+        Control::Alarms => policies.alarms.is_some(),
+        Control::Backups => policies.backups.is_some(),
+    };
+    let environment = &input.resolved.environment;
+    if !present {
+        return Verdict {
+            notes: vec![format!(
+                "{control}: {} has no policy for it, so {environment} is not checked",
+                input.resolved.stage.name.value
+            )],
+            ..Verdict::default()
+        };
+    }
+    match control {
+        Control::Tags => tags::plan(input),
+        Control::Lifecycle => lifecycle::plan(input),
+        Control::Budgets | Control::Alarms | Control::Backups => Verdict {
+            notes: vec![format!(
+                "{control}: not yet reconciled by this version; the policy was read and is valid"
+            )],
+            ..Verdict::default()
+        },
+    }
+}
+
+/// Whether a resource is a control's business.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It is; `expired` names an exemption that has ended.
+    Ours { expired: Option<String> },
+    /// It bears `opsctl:ignore`.
+    Ignored,
+    /// An exemption holds.
+    Exempt,
+    /// Another tool owns it, and the policy says to leave such alone.
+    Owned(Owner),
+    /// Its tags were not seen, so none of this can be told.
+    Unseen,
+}
+
+/// Reads a resource's standing from its tags and the exemptions, the same for every control.
+pub(crate) fn standing(input: &Input, resource: &Resource, owned: OwnedElsewhere) -> Standing {
+    let Some(tags) = resource.tags.known() else {
+        return Standing::Unseen;
+    };
+    if ignore_reason(tags).is_some() {
+        return Standing::Ignored;
+    }
+    let mut expired = None;
+    for (name, exempt) in input.resolved.policies.tags.iter().flat_map(|t| &t.exempt) {
+        if exempt.matches.resource(resource) == Matched::Yes {
+            if input.today <= exempt.until.value.0 {
+                return Standing::Exempt;
+            }
+            expired = Some(name.clone());
+        }
+    }
+    match owner_of(tags) {
+        Some(owner) if owned == OwnedElsewhere::Leave => Standing::Owned(owner),
+        _ => Standing::Ours { expired },
+    }
+}
+
+pub(crate) fn address(input: &Input, resource: &Resource, aspect: &str) -> Address {
+    Address::new(
+        &input.resolved.environment,
+        &resource.region,
+        resource.kind.as_str(),
+        &resource.name,
+        aspect,
+    )
+}
+
+pub(crate) fn reference(resource: &Resource) -> ResourceRef {
+    ResourceRef {
+        arn: resource.arn.clone(),
+        kind: resource.kind.as_str().to_owned(),
+        name: resource.name.clone(),
+        region: resource.region.clone(),
+    }
+}
+
+/// A finding about one resource, its parts named so that none is mixed up.
+pub(crate) struct Report<'a> {
+    pub id: &'a str,
+    pub control: Control,
+    pub severity: Severity,
+    pub message: String,
+    pub evidence: String,
+    pub remediation: String,
+    pub policy: Reason,
+}
+
+impl Report<'_> {
+    pub fn on(self, input: &Input, resource: &Resource) -> Finding {
+        Finding {
+            id: self.id.to_owned(),
+            control: self.control,
+            severity: self.severity,
+            address: address(input, resource, self.control.as_str()),
+            arn: resource.arn.clone(),
+            message: self.message,
+            evidence: self.evidence,
+            remediation: self.remediation,
+            policy: self.policy,
+            monthly_cost_usd: None,
+        }
+    }
+}
+
+/// The finding for an exemption that has ended, the same for every control.
+pub(crate) fn expired_exemption(
+    input: &Input,
+    resource: &Resource,
+    control: Control,
+    name: &str,
+) -> Option<Finding> {
+    let exempt = input.resolved.policies.tags.as_ref()?.exempt.get(name)?;
+    Some(
+        Report {
+            id: "tags.exemption-expired",
+            control,
+            severity: Severity::Medium,
+            message: format!("the exemption `{name}` ended on {}", exempt.until.value.0),
+            evidence: format!("reason given: {}", exempt.reason.value),
+            remediation: "remove the exemption, or renew it with a new end date".to_owned(),
+            policy: input.resolved.reason(
+                Control::Tags,
+                format!("tags.exempt.{name}.until"),
+                exempt.until.origin,
+            ),
+        }
+        .on(input, resource),
+    )
+}
+
+/// `+1.20` or `-1.20`, for reasons and cost bases.
+pub(crate) fn signed_usd(amount: rust_decimal::Decimal) -> String {
+    if amount.is_sign_negative() {
+        usd(amount)
+    } else {
+        format!("+{}", usd(amount))
+    }
+}

@@ -1,0 +1,87 @@
+//! Plans and their outcomes as a comment under a pull request.
+//!
+//! GitHub refuses comments of more than 65,536 characters, so a long one is told in fewer words
+//! until it fits, rather than cut somewhere.
+
+mod apply;
+mod block;
+mod escape;
+mod plan;
+
+pub use apply::apply;
+pub use plan::plan;
+
+use self::escape::{code, text};
+use super::text::{cut, plural};
+use super::words;
+use crate::plan::Plan;
+use crate::render::attention::gaps;
+
+/// Below GitHub's limit, with room for a heading that a workflow puts in front.
+const LONGEST: usize = 65_000;
+
+/// The first rendering that fits, the last one cut at the end of a line if none does.
+fn fitting<T: Copy>(levels: &[T], render: impl Fn(T) -> String) -> String {
+    let mut shortest = String::new();
+    for level in levels {
+        shortest = render(*level);
+        if shortest.chars().count() <= LONGEST {
+            return shortest;
+        }
+    }
+    let note = "\n\n… cut here: GitHub takes no longer comment. `opsctl plan` shows the rest.\n";
+    let kept: String = shortest
+        .chars()
+        .take(LONGEST - note.chars().count())
+        .collect();
+    let end = kept.rfind('\n').unwrap_or(kept.len());
+    format!("{}{note}", &kept[..end])
+}
+
+/// What could not be seen, as a quote that nobody scrolls past.
+fn unobserved(out: &mut String, plan: &Plan, most: usize) {
+    if !plan.unobserved.is_empty() {
+        out.push_str(&format!("> ⚠ **{}**\n>\n", words::NOT_OBSERVED));
+        let rows = gaps(plan, most);
+        for row in rows.iter().take(most) {
+            let resources = row.resources();
+            out.push_str(&format!(
+                "> - {} in {}, {resources} ({}): {}\n",
+                code(row.operation),
+                code(&format!("{}/{}", row.environment, row.region)),
+                row.controls(),
+                text(&cut(&row.error(), 300)),
+            ));
+        }
+        if rows.len() > most {
+            let more = plural((rows.len() - most) as u64, "more call", "more calls");
+            out.push_str(&format!("> - … and {more}\n"));
+        }
+        out.push('\n');
+    }
+    if !plan.accepted_unobserved.is_empty() {
+        out.push_str("> **Not observed, and accepted in `opsctl.toml`**\n>\n");
+        for spot in plan.accepted_unobserved.iter().take(most) {
+            out.push_str(&format!(
+                "> - {}: {} until {}, {} here: {}\n",
+                text(&spot.name),
+                code(&spot.operation),
+                text(&spot.until),
+                spot.gaps,
+                text(&cut(&spot.reason, 300))
+            ));
+        }
+        if plan.accepted_unobserved.len() > most {
+            let more = plan.accepted_unobserved.len() - most;
+            out.push_str(&format!("> - … and {more} more\n"));
+        }
+        out.push('\n');
+    }
+}
+
+/// Where it happens, when it is not AWS.
+fn sandbox(out: &mut String, plan: &Plan) {
+    if let Some(note) = words::sandbox(plan) {
+        out.push_str(&format!("{}\n\n", text(&note)));
+    }
+}

@@ -1,0 +1,79 @@
+//! The only code that formats for people: terminals ([`human`]) and pull requests ([`markdown`]).
+//!
+//! Everything here takes plain values and gives back text; nothing is printed, asked or decided.
+//! Every string that may come from AWS goes through [`text::escape`] on its way out.
+
+pub mod diagnostics;
+pub mod human;
+pub mod markdown;
+pub mod text;
+
+mod attention;
+mod group;
+mod paint;
+mod words;
+
+#[cfg(test)]
+mod tests;
+
+/// How the terminal wants it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Style {
+    /// Columns.
+    pub width: usize,
+    pub colour: bool,
+    /// Every change on its own, every address, no value cut.
+    pub verbose: bool,
+}
+
+impl Default for Style {
+    fn default() -> Self {
+        Style {
+            width: 80,
+            colour: false,
+            verbose: false,
+        }
+    }
+}
+
+/// What became of one change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutcomeView {
+    pub address: String,
+    /// `+`, `~` or `-`.
+    pub sign: char,
+    /// `applied`, `stale`, `failed` or `skipped`.
+    pub outcome: String,
+    pub error: Option<String>,
+    pub duration_ms: u64,
+}
+
+/// What became of a plan.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ApplyView {
+    /// In the order in which they are shown.
+    pub environments: Vec<String>,
+    pub rows: Vec<OutcomeView>,
+    /// Stopped by a signal before the last change.
+    pub interrupted: bool,
+    pub run_id: String,
+    /// The file that holds every step of the run.
+    pub journal: String,
+}
+
+/// A plain table of text cells.
+pub fn table(head: &[&str], rows: &[Vec<String>], markdown: bool) -> String {
+    use tabled::builder::Builder;
+    let mut builder = Builder::default();
+    builder.push_record(head.iter().map(ToString::to_string));
+    for row in rows {
+        builder.push_record(row.iter().map(|cell| text::escape(cell)));
+    }
+    let mut table = builder.build();
+    if markdown {
+        table.with(tabled::settings::Style::markdown());
+    } else {
+        table.with(tabled::settings::Style::blank());
+    }
+    format!("{table}\n")
+}

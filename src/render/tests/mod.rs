@@ -1,0 +1,6 @@
+mod apply;
+mod human;
+mod markdown;
+mod plans;
+mod samples;
+mod text;

@@ -1,0 +1,226 @@
+//! The sentences that a terminal and a pull request have in common.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::ApplyView;
+use super::group::unpriced;
+use super::text::{escape, list, number, plural, signed_usd, solid};
+use crate::model::Control;
+use crate::plan::{Counts, Plan, total_delta};
+
+/// Whether something that a control needs was not seen, accepted or not.
+pub(super) fn is_blind(plan: &Plan) -> bool {
+    !plan.unobserved.is_empty()
+        || plan.summary.unobserved > 0
+        || plan.accepted_unobserved.iter().any(|a| a.gaps > 0)
+}
+
+/// `3 to create, 12 to update, 0 to delete, 45 unchanged, 2 not observed`.
+pub(super) fn counts(plan: &Plan) -> String {
+    let s = &plan.summary;
+    [
+        (s.create, "to create"),
+        (s.update, "to update"),
+        (s.delete, "to delete"),
+        (s.unchanged, "unchanged"),
+        (s.unobserved, "not observed"),
+    ]
+    .map(|(n, what)| solid(&format!("{} {what}", number(n))))
+    .join(", ")
+}
+
+/// `-34.20 USD/month`, where a change of the bill is known.
+pub(super) fn delta(plan: &Plan) -> Option<String> {
+    let amount = signed_usd(total_delta(&plan.changes))?;
+    Some(solid(&format!("{amount} USD/month")))
+}
+
+/// The changes whose cost is not in the sum.
+pub(super) fn without_estimate(plan: &Plan) -> Option<String> {
+    match unpriced(&plan.changes) {
+        0 => None,
+        n => Some(format!(
+            "{} without a cost estimate",
+            plural(n, "change", "changes")
+        )),
+    }
+}
+
+/// Above the list of gaps.
+pub(super) const NOT_OBSERVED: &str =
+    "NOT OBSERVED: nothing is said here about what is behind these calls";
+
+/// What to say when there is nothing to do. Never more than what was seen.
+pub(super) fn nothing_to_do(plan: &Plan) -> String {
+    let same = plan.summary.unchanged;
+    let same = match same {
+        0 => "nothing was found that the policies speak of".to_owned(),
+        1 => "1 resource is as the policies say".to_owned(),
+        n => format!("{} resources are as the policies say", number(n)),
+    };
+    if !is_blind(plan) {
+        let mut capital = same.chars();
+        let first = capital.next().map(|c| c.to_ascii_uppercase());
+        return format!(
+            "No changes. {}{}.",
+            first.map(String::from).unwrap_or_default(),
+            capital.as_str()
+        );
+    }
+    let unseen = match plan.summary.unobserved {
+        0 => "not everything could be seen".to_owned(),
+        n => format!("{} could not be observed", number(n)),
+    };
+    format!("No changes in what could be seen: {same}, {unseen}.")
+}
+
+/// What was left alone on purpose: `prod tags` and `3 ignored (tag opsctl:ignore), 2 exempt`.
+pub(super) fn left_alone(plan: &Plan) -> Vec<(String, String)> {
+    let several = plan.counts.len() > 1;
+    let label = |environment: &str, control: Control| {
+        if several {
+            format!("{} {control}", escape(environment))
+        } else {
+            control.to_string()
+        }
+    };
+    let say = |counts: &Counts| {
+        let mut parts = Vec::new();
+        if counts.ignored > 0 {
+            let tag = crate::model::IGNORE_TAG;
+            parts.push(format!("{} ignored (tag {tag})", number(counts.ignored)));
+        }
+        if counts.exempt > 0 {
+            parts.push(format!("{} exempt", number(counts.exempt)));
+        }
+        if counts.owned_elsewhere > 0 {
+            parts.push(format!(
+                "{} owned by CloudFormation, Terraform or the like",
+                number(counts.owned_elsewhere)
+            ));
+        }
+        if !counts.outside_regions.is_empty() {
+            let names: Vec<String> = {
+                let names = counts.outside_regions.iter();
+                names.map(|n| solid(&escape(n))).collect()
+            };
+            parts.push(format!(
+                "{} outside the configured regions: {}",
+                plural(names.len() as u64, "bucket", "buckets"),
+                list(&names, 5)
+            ));
+        }
+        parts.join(", ")
+    };
+    plan.counts
+        .iter()
+        .flat_map(|(environment, controls)| {
+            controls
+                .iter()
+                .map(move |(control, counts)| (environment, *control, counts))
+        })
+        .map(|(environment, control, counts)| (label(environment, control), say(counts)))
+        .filter(|(_, text)| !text.is_empty())
+        .collect()
+}
+
+/// Types that were not looked at, those with the same reason and regions together.
+pub(super) fn not_checked(plan: &Plan) -> Vec<String> {
+    let mut regions: BTreeMap<(&str, &str), BTreeSet<&str>> = BTreeMap::new();
+    for entry in &plan.types_not_checked {
+        regions
+            .entry((&entry.reason, &entry.kind))
+            .or_default()
+            .insert(&entry.region);
+    }
+    let mut kinds: BTreeMap<(&str, BTreeSet<&str>), Vec<String>> = BTreeMap::new();
+    for ((reason, kind), places) in regions {
+        kinds
+            .entry((reason, places))
+            .or_default()
+            .push(escape(kind));
+    }
+    kinds
+        .into_iter()
+        .map(|((reason, places), kinds)| {
+            let places: Vec<String> = places.into_iter().map(escape).collect();
+            format!(
+                "{} ({}): {}",
+                list(&kinds, 8),
+                list(&places, 4),
+                escape(reason)
+            )
+        })
+        .collect()
+}
+
+/// `812 requests, 0 retries`.
+pub(super) fn api(plan: &Plan) -> String {
+    let api = &plan.api;
+    let mut text = format!(
+        "{}, {}",
+        plural(api.requests, "request", "requests"),
+        plural(api.retries, "retry", "retries")
+    );
+    if api.throttled > 0 {
+        text.push_str(&format!(", {} throttled", number(api.throttled)));
+    }
+    if super::text::decimal(&api.cost_usd).is_some_and(|cost| !cost.is_zero()) {
+        text.push_str(&format!(", {} USD", escape(&api.cost_usd)));
+    }
+    text
+}
+
+/// Where the changes would go, when it is not AWS.
+pub(super) fn sandbox(plan: &Plan) -> Option<String> {
+    plan.sandbox.as_ref().map(|name| {
+        format!(
+            "Sandbox {}: an embedded account, AWS is not touched.",
+            escape(name)
+        )
+    })
+}
+
+fn with_outcome(view: &ApplyView, outcome: &str) -> u64 {
+    view.rows.iter().filter(|r| r.outcome == outcome).count() as u64
+}
+
+/// `Apply: 12 applied, 1 stale, 0 failed, 3 skipped.`
+pub(super) fn applied(view: &ApplyView) -> String {
+    let parts: Vec<String> = ["applied", "stale", "failed", "skipped"]
+        .map(|outcome| format!("{} {outcome}", number(with_outcome(view, outcome))))
+        .into();
+    format!("Apply: {}.", parts.join(", "))
+}
+
+/// What stands, what does not, and what to run.
+pub(super) fn what_next(view: &ApplyView) -> Vec<String> {
+    let count = |outcome| with_outcome(view, outcome);
+    let (applied, stale, failed) = (count("applied"), count("stale"), count("failed"));
+    let skipped = count("skipped");
+    let mut sentences = Vec::new();
+    if view.interrupted {
+        sentences.push(format!(
+            "Interrupted. {} of {} done and in force; {} not begun.",
+            number(applied),
+            plural(view.rows.len() as u64, "change", "changes"),
+            match skipped {
+                1 => "1 was".to_owned(),
+                n => format!("{} were", number(n)),
+            }
+        ));
+    }
+    if failed > 0 {
+        sentences.push(
+            "A failed change may or may not have taken effect; the next plan reads what is there."
+                .to_owned(),
+        );
+    }
+    if stale + failed + skipped > 0 || view.interrupted {
+        sentences.push(
+            "Next: `opsctl plan` shows what is left, `opsctl apply` does it; what is done is not done twice."
+                .to_owned(),
+        );
+    }
+    sentences
+}

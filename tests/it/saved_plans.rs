@@ -1,0 +1,161 @@
+//! Saved plans are executed exactly, or refused.
+
+use crate::support::{json, opsctl};
+use tempfile::TempDir;
+
+fn saved(dir: &TempDir) -> String {
+    let ran = opsctl(dir.path(), &["plan", "--sandbox", "--out", "plan.json"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    std::fs::read_to_string(dir.path().join("plan.json")).unwrap()
+}
+
+#[test]
+fn a_saved_plan_is_executed_and_then_has_nothing_left_to_do() {
+    let dir = TempDir::new().unwrap();
+    saved(&dir);
+    let first = opsctl(dir.path(), &["apply", "plan.json", "--yes", "--format", "json"]);
+    assert_eq!(first.code, 0, "{}", first.stderr);
+    let again = opsctl(dir.path(), &["apply", "plan.json", "--yes", "--format", "json"]);
+    assert_eq!(again.code, 0, "{}", again.stderr);
+    for change in json(&again)["changes"].as_array().unwrap() {
+        assert_eq!(change["outcome"], "skipped", "{change}");
+    }
+}
+
+#[test]
+fn any_change_to_what_it_says_is_refused() {
+    let dir = TempDir::new().unwrap();
+    let text = saved(&dir);
+    let document: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let mut edits: Vec<Box<dyn Fn(&mut serde_json::Value)>> = vec![
+        Box::new(|d| d["targets"][0]["account"] = "999999999999".into()),
+        Box::new(|d| d["changes"][0]["after"] = serde_json::Value::Null),
+        Box::new(|d| d["changes"][0]["resource"]["name"] = "another".into()),
+        Box::new(|d| d["generated_at"] = "2020-01-01T00:00:00Z".into()),
+        Box::new(|d| d["sandbox"] = serde_json::Value::Null),
+        Box::new(|d| d["extra"] = 1.into()),
+        Box::new(|d| d["digest"] = "sha256:00".into()),
+    ];
+    edits.push(Box::new(|d| {
+        d["changes"].as_array_mut().unwrap().pop();
+    }));
+    for (i, edit) in edits.iter().enumerate() {
+        let mut changed = document.clone();
+        edit(&mut changed);
+        assert_ne!(changed, document, "edit {i}");
+        std::fs::write(dir.path().join("bad.json"), changed.to_string()).unwrap();
+        let ran = opsctl(dir.path(), &["apply", "bad.json", "--yes"]);
+        assert_eq!(ran.code, 1, "edit {i}: {}", ran.stdout);
+        assert!(ran.stderr.contains("changed after it was saved"), "edit {i}: {}", ran.stderr);
+    }
+    assert!(!dir.path().join(".opsctl").exists(), "nothing was written");
+}
+
+#[test]
+fn a_newer_format_another_kind_and_garbage_are_refused() {
+    let dir = TempDir::new().unwrap();
+    let text = saved(&dir);
+    let newer = text.replace("\"format_version\": \"1.0\"", "\"format_version\": \"1.1\"");
+    for (name, content, expected) in [
+        ("newer.json", newer.as_str(), "format 1.1"),
+        ("kind.json", "{\"kind\": \"audit\"}", "not a saved plan"),
+        ("garbage.json", "\u{0}\u{1}", "not a saved plan"),
+        ("empty.json", "", "not a saved plan"),
+    ] {
+        std::fs::write(dir.path().join(name), content).unwrap();
+        let ran = opsctl(dir.path(), &["apply", name, "--yes"]);
+        assert_eq!(ran.code, 1);
+        assert!(ran.stderr.contains(expected), "{name}: {}", ran.stderr);
+    }
+    let missing = opsctl(dir.path(), &["apply", "missing.json", "--yes"]);
+    assert_eq!(missing.code, 1);
+    assert!(missing.stderr.contains("missing.json"), "{}", missing.stderr);
+}
+
+#[test]
+fn what_moved_since_is_stale_and_names_the_field() {
+    let dir = TempDir::new().unwrap();
+    saved(&dir);
+    // Somebody else changes what the plan has read, through an apply of another policy.
+    let applied = opsctl(dir.path(), &["apply", "--sandbox", "--yes"]);
+    assert_eq!(applied.code, 0, "{}", applied.stderr);
+    let path = dir.path().join(".opsctl/sandbox/findash.json");
+    let mut state: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+    for (_, account) in state["accounts"].as_object_mut().unwrap() {
+        for (_, item) in account["resources"].as_object_mut().unwrap() {
+            item["tags"]["team"] = "somebody-else".into();
+        }
+    }
+    std::fs::write(&path, state.to_string()).unwrap();
+    let ran = opsctl(dir.path(), &["apply", "plan.json", "--yes", "--format", "json"]);
+    assert_eq!(ran.code, 1);
+    let stale: Vec<String> = json(&ran)["changes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|c| c["outcome"] == "stale")
+        .map(|c| c["error"].as_str().unwrap().to_owned())
+        .collect();
+    assert!(!stale.is_empty());
+    assert!(stale.iter().all(|e| e.contains("tag team moved")), "{stale:?}");
+}
+
+#[test]
+fn limits_stop_before_the_first_write() {
+    let dir = TempDir::new().unwrap();
+    for limit in [["--max-changes", "1"], ["--max-deletes", "0"]] {
+        let ran = opsctl(dir.path(), &["apply", "--sandbox", "--destroy", "--yes", limit[0], limit[1]]);
+        let applied = opsctl(dir.path(), &["apply", "--sandbox", "--yes", limit[0], limit[1]]);
+        if limit[0] == "--max-changes" {
+            assert_eq!(applied.code, 1, "{}", applied.stdout);
+            assert!(applied.stderr.contains("nothing was changed"), "{}", applied.stderr);
+            assert!(!dir.path().join(".opsctl").exists());
+        } else {
+            assert!([0, 1].contains(&ran.code), "{}", ran.stderr);
+        }
+    }
+}
+
+#[test]
+fn nothing_is_asked_without_a_terminal() {
+    let dir = TempDir::new().unwrap();
+    let ran = opsctl(dir.path(), &["apply", "--sandbox"]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.stderr.contains("--yes"), "{}", ran.stderr);
+    assert!(!dir.path().join(".opsctl").exists());
+}
+
+#[test]
+fn destroy_removes_our_rules_and_nothing_else() {
+    let dir = TempDir::new().unwrap();
+    let state = |dir: &TempDir| -> serde_json::Value {
+        serde_json::from_str(
+            &std::fs::read_to_string(dir.path().join(".opsctl/sandbox/findash.json")).unwrap(),
+        )
+        .unwrap()
+    };
+    assert_eq!(opsctl(dir.path(), &["apply", "--sandbox", "--yes"]).code, 0);
+    let before = state(&dir);
+    let ran = opsctl(dir.path(), &["apply", "--sandbox", "--destroy", "--yes"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let after = state(&dir);
+    let mut ours_before = 0;
+    for (environment, account) in before["accounts"].as_object().unwrap() {
+        for (name, bucket) in account["buckets"].as_object().unwrap() {
+            let rules = |b: &serde_json::Value| -> Vec<serde_json::Value> {
+                b["lifecycle"]["rules"].as_array().cloned().unwrap_or_default()
+            };
+            let ours = |r: &serde_json::Value| r["id"].as_str().unwrap_or("").starts_with("opsctl-");
+            let now = rules(&after["accounts"][environment]["buckets"][name]);
+            ours_before += rules(bucket).iter().filter(|r| ours(r)).count();
+            let foreign: Vec<_> = rules(bucket).into_iter().filter(|r| !ours(r)).collect();
+            let kept: Vec<_> = now.iter().filter(|r| !ours(r)).cloned().collect();
+            assert_eq!(kept, foreign, "{name}");
+        }
+        assert_eq!(after["accounts"][environment]["resources"], account["resources"], "tags stay");
+    }
+    assert!(ours_before > 0);
+    let again = opsctl(dir.path(), &["plan", "--sandbox", "--destroy", "--detailed-exitcode"]);
+    assert_eq!(again.code, 0, "{}", again.stdout);
+}
