@@ -19,6 +19,8 @@ mod observe;
 mod own;
 mod pace;
 mod rds;
+#[cfg(test)]
+mod replay;
 mod s3;
 mod session;
 mod sns;

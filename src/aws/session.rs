@@ -76,6 +76,7 @@ pub struct Session {
     pub target: Target,
     pub shared: Arc<Shared>,
     config: OnceCell<SdkConfig>,
+    given: Option<SharedCredentialsProvider>,
     regions: Mutex<HashMap<String, Arc<Region>>>,
 }
 
@@ -85,7 +86,21 @@ impl Session {
             target,
             shared,
             config: OnceCell::new(),
+            given: None,
             regions: Mutex::default(),
+        }
+    }
+
+    /// With these credentials instead of looking for some.
+    #[cfg(test)]
+    pub fn with_credentials(
+        target: Target,
+        shared: Arc<Shared>,
+        given: SharedCredentialsProvider,
+    ) -> Self {
+        Session {
+            given: Some(given),
+            ..Session::new(target, shared)
         }
     }
 
@@ -151,32 +166,12 @@ impl Session {
         if let Some(url) = &self.shared.endpoint_url {
             loader = loader.endpoint_url(url);
         }
-        let credentials = match self.profile() {
-            // A profile that was asked for wins over keys in the environment, as in the AWS CLI;
-            // in the SDK's default chain it would lose.
-            Some(profile) => {
-                loader = loader.profile_name(profile);
-                SharedCredentialsProvider::new(
-                    ProfileFileCredentialsProvider::builder()
-                        .configure(&provider_config)
-                        .profile_name(profile)
-                        .build(),
-                )
-            }
-            None => {
-                let imds = aws_config::imds::Client::builder()
-                    .configure(&provider_config)
-                    .max_attempts(IMDS_ATTEMPTS)
-                    .build();
-                SharedCredentialsProvider::new(
-                    DefaultCredentialsChain::builder()
-                        .region(region.clone())
-                        .configure(provider_config)
-                        .imds_client(imds)
-                        .build()
-                        .await,
-                )
-            }
+        if let (None, Some(profile)) = (&self.given, self.profile()) {
+            loader = loader.profile_name(profile);
+        }
+        let credentials = match &self.given {
+            Some(given) => given.clone(),
+            None => self.credentials(region, provider_config).await,
         };
         let config = loader
             .credentials_provider(credentials.clone())
@@ -194,6 +189,37 @@ impl Session {
         let assumed =
             SharedCredentialsProvider::new(provider.build_from_provider(credentials).await);
         config.into_builder().credentials_provider(assumed).build()
+    }
+
+    async fn credentials(
+        &self,
+        region: SdkRegion,
+        provider_config: ProviderConfig,
+    ) -> SharedCredentialsProvider {
+        match self.profile() {
+            // A profile that was asked for wins over keys in the environment, as in the AWS CLI;
+            // in the SDK's default chain it would lose.
+            Some(profile) => SharedCredentialsProvider::new(
+                ProfileFileCredentialsProvider::builder()
+                    .configure(&provider_config)
+                    .profile_name(profile)
+                    .build(),
+            ),
+            None => {
+                let imds = aws_config::imds::Client::builder()
+                    .configure(&provider_config)
+                    .max_attempts(IMDS_ATTEMPTS)
+                    .build();
+                SharedCredentialsProvider::new(
+                    DefaultCredentialsChain::builder()
+                        .region(region)
+                        .configure(provider_config)
+                        .imds_client(imds)
+                        .build()
+                        .await,
+                )
+            }
+        }
     }
 }
 
