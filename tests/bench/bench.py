@@ -113,11 +113,13 @@ def series(name, prepare, commands, directory, environment, proxy, options):
 
 
 def wrong_by_opsctl(plan):
-    """control -> the resources that the plan has anything to say about"""
+    """control -> the resources that are to be changed, or of which it says what is wrong"""
     found = collections.defaultdict(set)
-    for said in plan["changes"] + plan["findings"]:
-        if said.get("resource"):
-            found[said["control"]].add(said["resource"]["arn"])
+    for change in plan["changes"]:
+        found[change["control"]].add(change["resource"]["arn"])
+    for finding in plan["findings"]:
+        if finding["arn"] and finding["control"] == "tags" and finding["id"] != "tags.owned-elsewhere":
+            found["tags"].add(finding["arn"])
     return found
 
 
