@@ -185,8 +185,7 @@ async fn open_saved(
             )));
         }
         (Some(name), _) => {
-            let opened = scenario::open(name, dir.as_deref())
-                .map_err(Failure::in_files)?;
+            let opened = scenario::open(name, dir.as_deref()).map_err(Failure::in_files)?;
             let path = sandbox_state(&state, name);
             Box::new(Sandbox::persistent(opened.world, path).map_err(Failure::new)?)
         }

@@ -25,8 +25,7 @@ pub fn run(global: &Global, command: &SandboxCommand) -> Outcome {
             let mut rows = Vec::new();
             let mut documents = Vec::new();
             for (name, _) in SCENARIOS {
-                let opened = scenario::open(name, None)
-                    .map_err(Failure::in_files)?;
+                let opened = scenario::open(name, None).map_err(Failure::in_files)?;
                 let resources: usize = opened
                     .world
                     .accounts
@@ -79,8 +78,7 @@ pub fn run(global: &Global, command: &SandboxCommand) -> Outcome {
         SandboxCommand::Reset { scenario: name } => {
             let names: Vec<String> = match named(name) {
                 Some(name) => {
-                    scenario::open(&name, None)
-                        .map_err(Failure::in_files)?;
+                    scenario::open(&name, None).map_err(Failure::in_files)?;
                     vec![name]
                 }
                 None => SCENARIOS.iter().map(|(n, _)| (*n).to_owned()).collect(),

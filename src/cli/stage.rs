@@ -27,11 +27,7 @@ pub enum StageCommand {
 fn load(global: &Global) -> Result<Loaded, Failure> {
     let dir = project_dir(global)?;
     let mut loaded = match (&global.sandbox, dir.as_deref()) {
-        (Some(name), dir) => {
-            scenario::open(name, dir)
-                .map_err(Failure::in_files)?
-                .loaded
-        }
+        (Some(name), dir) => scenario::open(name, dir).map_err(Failure::in_files)?.loaded,
         // Without a project the shipped stages are shown.
         (None, dir) => Loaded::read(dir),
     };
