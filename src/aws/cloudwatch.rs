@@ -60,7 +60,7 @@ pub async fn list(region: &Region) -> Vec<Listing> {
 }
 
 pub async fn read_tags(region: &Region, subject: &Subject) -> Result<Tags, CloudError> {
-    region.pace(Api::OtherTags).await;
+    region.pace(Api::AlarmTags).await;
     let call = region.cloudwatch().list_tags_for_resource();
     let answer = call.resource_arn(&subject.arn).send().await;
     let answer = answer.named("cloudwatch:ListTagsForResource")?;
@@ -68,7 +68,7 @@ pub async fn read_tags(region: &Region, subject: &Subject) -> Result<Tags, Cloud
 }
 
 pub async fn tag(region: &Region, subject: &Subject, set: &Tags) -> Result<(), CloudError> {
-    region.pace(Api::OtherTags).await;
+    region.pace(Api::AlarmTags).await;
     let list = set
         .iter()
         .map(|(key, value)| Tag::builder().key(key).value(value).build());
@@ -85,7 +85,7 @@ pub async fn untag(
     subject: &Subject,
     keys: &BTreeSet<String>,
 ) -> Result<(), CloudError> {
-    region.pace(Api::OtherTags).await;
+    region.pace(Api::AlarmTags).await;
     let call = region
         .cloudwatch()
         .untag_resource()

@@ -63,7 +63,7 @@ pub async fn list(region: &Region) -> Vec<Listing> {
 }
 
 pub async fn read_tags(region: &Region, subject: &Subject) -> Result<Tags, CloudError> {
-    region.pace(Api::OtherTags).await;
+    region.pace(Api::CacheTags).await;
     let call = region.elasticache().list_tags_for_resource();
     let answer = call.resource_name(&subject.arn).send().await;
     let answer = answer.named("elasticache:ListTagsForResource")?;
@@ -71,7 +71,7 @@ pub async fn read_tags(region: &Region, subject: &Subject) -> Result<Tags, Cloud
 }
 
 pub async fn tag(region: &Region, subject: &Subject, set: &Tags) -> Result<(), CloudError> {
-    region.pace(Api::OtherTags).await;
+    region.pace(Api::CacheTags).await;
     let list = set
         .iter()
         .map(|(key, value)| Tag::builder().key(key).value(value).build());
@@ -90,7 +90,7 @@ pub async fn untag(
     subject: &Subject,
     keys: &BTreeSet<String>,
 ) -> Result<(), CloudError> {
-    region.pace(Api::OtherTags).await;
+    region.pace(Api::CacheTags).await;
     let call = region.elasticache().remove_tags_from_resource();
     let call = call
         .resource_name(&subject.arn)

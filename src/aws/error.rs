@@ -63,13 +63,15 @@ where
             let status = status.unwrap_or_default();
             make(
                 status_code(status),
-                format!("unreadable answer with HTTP status {status}"),
+                format!("the service answered HTTP {status}, in a form that is not its own"),
                 (status >= 500 && status != 501) || (200..300).contains(&status),
             )
         }
-        SdkError::TimeoutError(_) => {
-            make("timeout".to_owned(), "no answer in time".to_owned(), true)
-        }
+        SdkError::TimeoutError(_) => make(
+            "timeout".to_owned(),
+            "no success in time, retries included".to_owned(),
+            true,
+        ),
         SdkError::DispatchFailure(failure) if failure.is_timeout() => {
             let cause = root_cause(error);
             let sent = !cause.contains("connect timeout");
@@ -144,7 +146,7 @@ fn never_connected(error: &(dyn Error + 'static)) -> bool {
         {
             return true;
         }
-        // The connector's own error types are private.
+        // The types of these errors are private.
         let text = current.to_string();
         if text.contains("dns error") || text.contains("tcp connect error") {
             return true;
@@ -229,5 +231,80 @@ pub fn own(operation: &str, code: &str, message: impl Into<String>) -> CloudErro
         code: code.to_owned(),
         message: message.into(),
         maybe_done: false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_s3::operation::get_bucket_tagging::GetBucketTaggingError;
+    use aws_smithy_types::body::SdkBody;
+    use aws_smithy_types::error::ErrorMetadata;
+
+    use super::*;
+
+    fn error(status: u16, code: Option<&str>, message: &str) -> CloudError {
+        let mut metadata = ErrorMetadata::builder().message(message);
+        if let Some(code) = code {
+            metadata = metadata.code(code);
+        }
+        let response = HttpResponse::new(status.try_into().unwrap(), SdkBody::empty());
+        let error = GetBucketTaggingError::generic(metadata.build());
+        translate("s3:X", &SdkError::service_error(error, response))
+    }
+
+    #[test]
+    fn errors_tell_whether_the_call_may_have_happened() {
+        for (status, code, maybe) in [
+            (500, "InternalError", true),
+            (503, "ServiceUnavailable", true),
+            (503, "SlowDown", false),
+            (501, "NotImplemented", false),
+            (403, "AccessDenied", false),
+        ] {
+            let error = error(status, Some(code), "m");
+            assert_eq!((error.code.as_str(), error.maybe_done), (code, maybe));
+        }
+    }
+
+    #[test]
+    fn messages_are_one_line_and_never_empty() {
+        let denied = "User: arn:aws:sts::1:assumed-role/ops/me\n  is not authorized";
+        let found = error(403, Some("AccessDenied"), denied);
+        assert_eq!(
+            text(&found),
+            "AccessDenied: User: arn:aws:sts::1:assumed-role/ops/me is not authorized"
+        );
+        assert_eq!(
+            text(&error(403, None, "")),
+            "AccessDenied: the service answered HTTP 403"
+        );
+        assert_eq!(
+            text(&error(502, None, "")),
+            "Http502: the service answered HTTP 502"
+        );
+    }
+
+    #[test]
+    fn codes_are_told_apart() {
+        let with = |code: &str| own("x", code, "");
+        for gone in [
+            "NoSuchBucket",
+            "DBSnapshotNotFound",
+            "DBClusterNotFoundFault",
+            "ResourceNotFoundException",
+            "AWS.SimpleQueueService.NonExistentQueue",
+        ] {
+            assert!(is_not_found(&with(gone)), "{gone}");
+        }
+        for other in [
+            "NoSuchTagSet",
+            "Http404",
+            "AccessDenied",
+            "UnknownOperationException",
+        ] {
+            assert!(!is_not_found(&with(other)), "{other}");
+        }
+        assert!(is_not_implemented(&with("UnknownOperationException")));
+        assert!(!is_throttle("LimitExceededException"));
     }
 }

@@ -28,14 +28,14 @@ pub async fn list(region: &Region) -> Vec<Listing> {
 }
 
 pub async fn read_tags(region: &Region, subject: &Subject) -> Result<Tags, CloudError> {
-    region.pace(Api::OtherTags).await;
+    region.pace(Api::LambdaTags).await;
     let call = region.lambda().list_tags().resource(&subject.arn);
     let answer = call.send().await.named("lambda:ListTags")?;
     Ok(answer.tags.unwrap_or_default().into_iter().collect())
 }
 
 pub async fn tag(region: &Region, subject: &Subject, set: &Tags) -> Result<(), CloudError> {
-    region.pace(Api::OtherTags).await;
+    region.pace(Api::LambdaTags).await;
     let map: HashMap<_, _> = set.clone().into_iter().collect();
     let call = region.lambda().tag_resource().resource(&subject.arn);
     call.set_tags(Some(map))
@@ -50,7 +50,7 @@ pub async fn untag(
     subject: &Subject,
     keys: &BTreeSet<String>,
 ) -> Result<(), CloudError> {
-    region.pace(Api::OtherTags).await;
+    region.pace(Api::LambdaTags).await;
     let call = region.lambda().untag_resource().resource(&subject.arn);
     let call = call.set_tag_keys(Some(keys.iter().cloned().collect()));
     call.send().await.named("lambda:UntagResource").map(drop)

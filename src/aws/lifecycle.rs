@@ -105,10 +105,13 @@ fn rule_from(rule: &LifecycleRule) -> Converted<Rule> {
                 newer_noncurrent_versions: e.newer_noncurrent_versions,
             }
         }),
-        abort_incomplete_multipart_upload: rule
-            .abort_incomplete_multipart_upload
-            .as_ref()
-            .and_then(|abort| abort.days_after_initiation),
+        abort_incomplete_multipart_upload: match &rule.abort_incomplete_multipart_upload {
+            None => None,
+            Some(abort) => match abort.days_after_initiation {
+                None => return Err("AbortIncompleteMultipartUpload without days".to_owned()),
+                days => days,
+            },
+        },
     })
 }
 

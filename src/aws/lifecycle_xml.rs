@@ -119,3 +119,39 @@ fn is_known(parent: &str, name: &str) -> bool {
     let entry = KNOWN.iter().find(|(known, _)| *known == parent);
     entry.is_some_and(|(_, children)| children.contains(&name))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::unknown_element;
+
+    #[test]
+    fn elements_are_known_only_in_their_place() {
+        let rule = |inside: &str| {
+            unknown_element(&format!(
+                r#"<?xml version="1.0" encoding="UTF-8"?>
+<LifecycleConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Rule><ID>a</ID>{inside}</Rule></LifecycleConfiguration>"#
+            ))
+        };
+        assert_eq!(rule("<Filter/><Status>Enabled</Status>"), None);
+        assert_eq!(
+            rule("<Filter><And><Tag><Key>k</Key><Value/></Tag></And></Filter>"),
+            None
+        );
+        assert_eq!(rule("<!-- <New/> --><Prefix>&lt;New&gt;</Prefix>"), None);
+        assert_eq!(rule("<New/>").as_deref(), Some("Rule/New"));
+        assert_eq!(
+            rule("<Filter><Prefix>a</Prefix><ObjectAge>3</ObjectAge></Filter>").as_deref(),
+            Some("Filter/ObjectAge")
+        );
+        assert_eq!(
+            rule("<Expiration><Prefix>a</Prefix></Expiration>").as_deref(),
+            Some("Expiration/Prefix")
+        );
+        assert_eq!(
+            unknown_element("<LifecycleConfiguration><Mode>x</Mode></LifecycleConfiguration>")
+                .as_deref(),
+            Some("LifecycleConfiguration/Mode")
+        );
+        assert!(rule("<Filter").unwrap().starts_with("unreadable XML"));
+    }
+}

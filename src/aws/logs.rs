@@ -33,7 +33,7 @@ pub async fn list(region: &Region) -> Vec<Listing> {
 }
 
 pub async fn read_tags(region: &Region, subject: &Subject) -> Result<Tags, CloudError> {
-    region.pace(Api::OtherTags).await;
+    region.pace(Api::LogGroupTags).await;
     let call = region.logs().list_tags_for_resource();
     let call = call.resource_arn(bare_arn(&subject.arn));
     let answer = call.send().await.named("logs:ListTagsForResource")?;
@@ -41,7 +41,7 @@ pub async fn read_tags(region: &Region, subject: &Subject) -> Result<Tags, Cloud
 }
 
 pub async fn tag(region: &Region, subject: &Subject, set: &Tags) -> Result<(), CloudError> {
-    region.pace(Api::OtherTags).await;
+    region.pace(Api::LogGroupTags).await;
     let map: HashMap<_, _> = set.clone().into_iter().collect();
     let call = region
         .logs()
@@ -59,7 +59,7 @@ pub async fn untag(
     subject: &Subject,
     keys: &BTreeSet<String>,
 ) -> Result<(), CloudError> {
-    region.pace(Api::OtherTags).await;
+    region.pace(Api::LogGroupTags).await;
     let call = region
         .logs()
         .untag_resource()

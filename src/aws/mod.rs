@@ -19,14 +19,14 @@ mod observe;
 mod own;
 mod pace;
 mod rds;
-#[cfg(test)]
-mod replay;
 mod s3;
 mod session;
 mod sns;
 mod sqs;
 mod storage;
 mod tagging;
+#[cfg(test)]
+mod tests;
 mod wire;
 mod write;
 

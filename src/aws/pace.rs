@@ -12,27 +12,37 @@ pub enum Api {
     DescribeAlarms,
     GetMetricData,
     Search,
-    /// `ListTagsOfResource`, ten a second by the DynamoDB documentation.
+    // Tag reads and writes of single resources.
+    RdsTags,
+    LambdaTags,
     DynamoDbTags,
-    /// The tag reads and writes of other services, whose limits are mostly not published.
-    OtherTags,
+    SnsTags,
+    AlarmTags,
+    LogGroupTags,
+    CacheTags,
 }
 
 impl Api {
-    const ALL: [Api; 7] = [
+    const ALL: [Api; 12] = [
         Api::GetResources,
         Api::WriteTags,
         Api::DescribeAlarms,
         Api::GetMetricData,
         Api::Search,
+        Api::RdsTags,
+        Api::LambdaTags,
         Api::DynamoDbTags,
-        Api::OtherTags,
+        Api::SnsTags,
+        Api::AlarmTags,
+        Api::LogGroupTags,
+        Api::CacheTags,
     ];
 
     /// Calls per second.
     ///
     /// Source: "Tag Editor: Service quotas", "CloudWatch service quotas", "Quotas for Resource
-    /// Explorer"; the rate of tag writes is not published and a cautious guess.
+    /// Explorer", Lambda quotas (control plane requests), DynamoDB API reference
+    /// (`ListTagsOfResource`), SNS quotas; the other tag rates are not published: cautious guesses.
     const fn rate(self) -> NonZeroU32 {
         let rate = match self {
             Api::GetResources => 15,
@@ -40,8 +50,13 @@ impl Api {
             Api::DescribeAlarms => 9,
             Api::GetMetricData => 50,
             Api::Search => 5,
-            Api::DynamoDbTags => 10,
-            Api::OtherTags => 20,
+            Api::LambdaTags => 15,
+            Api::RdsTags
+            | Api::DynamoDbTags
+            | Api::SnsTags
+            | Api::AlarmTags
+            | Api::LogGroupTags
+            | Api::CacheTags => 10,
         };
         match NonZeroU32::new(rate) {
             Some(rate) => rate,

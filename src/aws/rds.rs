@@ -105,7 +105,7 @@ pub async fn list(region: &Region) -> Vec<Listing> {
 }
 
 pub async fn read_tags(region: &Region, subject: &Subject) -> Result<Tags, CloudError> {
-    region.pace(Api::OtherTags).await;
+    region.pace(Api::RdsTags).await;
     let call = region
         .rds()
         .list_tags_for_resource()
@@ -115,7 +115,7 @@ pub async fn read_tags(region: &Region, subject: &Subject) -> Result<Tags, Cloud
 }
 
 pub async fn tag(region: &Region, subject: &Subject, set: &Tags) -> Result<(), CloudError> {
-    region.pace(Api::OtherTags).await;
+    region.pace(Api::RdsTags).await;
     let call = region
         .rds()
         .add_tags_to_resource()
@@ -129,7 +129,7 @@ pub async fn untag(
     subject: &Subject,
     keys: &BTreeSet<String>,
 ) -> Result<(), CloudError> {
-    region.pace(Api::OtherTags).await;
+    region.pace(Api::RdsTags).await;
     let call = region
         .rds()
         .remove_tags_from_resource()

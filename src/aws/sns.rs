@@ -29,7 +29,7 @@ pub async fn list(region: &Region) -> Vec<Listing> {
 }
 
 pub async fn read_tags(region: &Region, subject: &Subject) -> Result<Tags, CloudError> {
-    region.pace(Api::OtherTags).await;
+    region.pace(Api::SnsTags).await;
     let call = region
         .sns()
         .list_tags_for_resource()
@@ -45,7 +45,7 @@ pub async fn read_tags(region: &Region, subject: &Subject) -> Result<Tags, Cloud
 
 pub async fn tag(region: &Region, subject: &Subject, set: &Tags) -> Result<(), CloudError> {
     let operation = "sns:TagResource";
-    region.pace(Api::OtherTags).await;
+    region.pace(Api::SnsTags).await;
     let list = set
         .iter()
         .map(|(key, value)| Tag::builder().key(key).value(value).build())
@@ -64,7 +64,7 @@ pub async fn untag(
     subject: &Subject,
     keys: &BTreeSet<String>,
 ) -> Result<(), CloudError> {
-    region.pace(Api::OtherTags).await;
+    region.pace(Api::SnsTags).await;
     let call = region.sns().untag_resource().resource_arn(&subject.arn);
     let call = call.set_tag_keys(Some(keys.iter().cloned().collect()));
     call.send().await.named("sns:UntagResource").map(drop)

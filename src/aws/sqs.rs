@@ -4,7 +4,6 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::error::{self, Named};
 use super::listing::{Listed, Listing, pages};
-use super::pace::Api;
 use super::session::Region;
 use crate::cloud::{CloudError, Subject};
 use crate::model::{ResourceType, Tags};
@@ -30,7 +29,6 @@ pub async fn list(region: &Region) -> Vec<Listing> {
 
 async fn url(region: &Region, subject: &Subject) -> Result<String, CloudError> {
     let operation = "sqs:GetQueueUrl";
-    region.pace(Api::OtherTags).await;
     let answer = region
         .sqs()
         .get_queue_url()

@@ -14,7 +14,7 @@ use crate::model::Tags;
 /// Rounds for resources that the owning service throttled; the SDK does not see those.
 const ROUNDS: u32 = 6;
 /// The first pause between rounds; it doubles. Source: the practice of Cloud Custodian, `tags.py`.
-const PAUSE: Duration = Duration::from_millis(1500);
+const PAUSE: Duration = Duration::from_millis(if cfg!(test) { 1 } else { 1500 });
 
 /// One change of tags.
 #[derive(Debug, Clone, Copy)]

@@ -1,4 +1,8 @@
-//! Answers requests from a function instead of a network, for tests of what goes over the wire.
+//! Tests of what goes over the wire: requests are answered by a function instead of a network.
+
+mod lifecycle;
+mod observe;
+mod write;
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
