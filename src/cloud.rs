@@ -95,6 +95,24 @@ pub struct LifecycleReading {
     pub unknown_element: Option<String>,
 }
 
+/// Where the lock of a project is kept: an object in a bucket of one of its accounts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LockPlace {
+    pub target: Target,
+    pub region: String,
+    pub bucket: String,
+    pub key: String,
+}
+
+/// Why a lock was not taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LockError {
+    /// Somebody else holds it: what they wrote into it.
+    Held(String),
+    Failed(CloudError),
+}
+
 /// The account behind the door. Only `apply` (and later `drill`) may call [`Cloud::execute`].
 #[async_trait]
 pub trait Cloud: Send + Sync {
@@ -113,6 +131,12 @@ pub trait Cloud: Send + Sync {
 
     /// Carries out one write; the results are in the order of its resources (one for a bucket).
     async fn execute(&self, target: &Target, call: &Call) -> Vec<Result<(), CloudError>>;
+
+    /// Takes the project's lock, writing `body` into it; the token is for [`Cloud::unlock`].
+    async fn lock(&self, place: &LockPlace, body: &str) -> Result<String, LockError>;
+
+    /// Releases a lock that still says `body`.
+    async fn unlock(&self, place: &LockPlace, body: &str, token: &str) -> Result<(), CloudError>;
 
     /// What has been asked of the cloud so far.
     fn meter(&self) -> &Meter;

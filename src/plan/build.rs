@@ -8,7 +8,7 @@ use jiff::civil::Date;
 
 use super::file::seal;
 use super::{Accepted, ActionKind, FORMAT_VERSION, Plan, ScopeEntry, Summary, total_delta};
-use crate::cloud::{ApiUse, Target};
+use crate::cloud::{ApiUse, LockPlace, Target};
 use crate::config::Resolved;
 use crate::config::workspace::AcceptUnobserved;
 use crate::controls::{self, Input};
@@ -31,6 +31,7 @@ pub struct PlanRequest<'a> {
     pub now: Timestamp,
     pub accepted: &'a BTreeMap<String, AcceptUnobserved>,
     pub sandbox: Option<String>,
+    pub lock: Option<LockPlace>,
     pub api: ApiUse,
 }
 
@@ -55,6 +56,7 @@ pub fn build(environments: &[PlanEnvironment], request: &PlanRequest) -> Plan {
         notes: Vec::new(),
         sandbox: request.sandbox.clone(),
         targets: Vec::new(),
+        lock: request.lock.clone(),
         digest: String::new(),
     };
     let mut unchanged = 0;

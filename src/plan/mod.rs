@@ -9,7 +9,7 @@ use rust_decimal::Decimal;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::cloud::{ApiUse, Target};
+use crate::cloud::{ApiUse, LockPlace, Target};
 use crate::inventory::{Gap, NotChecked};
 use crate::model::lifecycle::LifecycleConfiguration;
 use crate::model::{Address, Control, Risk, Severity, Tags};
@@ -202,6 +202,9 @@ pub struct Plan {
     pub sandbox: Option<String>,
     /// Where the changes go: accounts, regions, credentials by name.
     pub targets: Vec<Target>,
+    /// The lock that an apply takes first, where one is configured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lock: Option<LockPlace>,
     /// SHA-256 over the rest of the document.
     pub digest: String,
 }

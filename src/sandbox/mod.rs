@@ -11,7 +11,9 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 
-use crate::cloud::{Call, Cloud, CloudError, LifecycleReading, Meter, Subject, Target, Want};
+use crate::cloud::{
+    Call, Cloud, CloudError, LifecycleReading, LockError, LockPlace, Meter, Subject, Target, Want,
+};
 use crate::inventory::{Bucket, EnvironmentInventory, Gap, Observed, Resource};
 use crate::model::{Control, ResourceType, Tags, check_tag_key, check_tag_value};
 use crate::plan::file::write_atomically;
@@ -475,6 +477,39 @@ impl Cloud for Sandbox {
             }
         });
         result.unwrap_or_else(|e| vec![Err(refused("sandbox", "StateFile", e)); count])
+    }
+
+    async fn lock(&self, place: &LockPlace, body: &str) -> Result<String, LockError> {
+        self.meter.request("s3:PutObject", false);
+        let taken = self.change(|world| {
+            let key = format!("{}/{}", place.bucket, place.key);
+            match world.locks.get(&key) {
+                Some(holder) => Err(LockError::Held(holder.clone())),
+                None => {
+                    world.locks.insert(key, body.to_owned());
+                    Ok(String::new())
+                }
+            }
+        });
+        taken.unwrap_or_else(|e| Err(LockError::Failed(refused("s3:PutObject", "StateFile", e))))
+    }
+
+    async fn unlock(&self, place: &LockPlace, body: &str, _: &str) -> Result<(), CloudError> {
+        self.meter.request("s3:DeleteObject", false);
+        let done = self.change(|world| {
+            let key = format!("{}/{}", place.bucket, place.key);
+            if world.locks.get(&key).is_some_and(|holder| holder == body) {
+                world.locks.remove(&key);
+                Ok(())
+            } else {
+                Err(refused(
+                    "s3:DeleteObject",
+                    "NotOurs",
+                    "the lock is somebody else's by now",
+                ))
+            }
+        });
+        done.unwrap_or_else(|e| Err(refused("s3:DeleteObject", "StateFile", e)))
     }
 
     fn meter(&self) -> &Meter {

@@ -1,4 +1,4 @@
-"""Seeds a few resources of the forms that every emulator keeps: seed_plain.py --endpoint URL [--only-s3]"""
+"""Seeds a few resources of the forms that every emulator keeps: seed_plain.py --endpoint URL [--only-s3 | --contract]"""
 import argparse
 
 from aws_clients import Clients
@@ -6,10 +6,16 @@ from aws_clients import Clients
 args = argparse.ArgumentParser()
 args.add_argument("--endpoint", required=True)
 args.add_argument("--only-s3", action="store_true")
+args.add_argument("--contract", action="store_true", help="two empty buckets and a queue")
 args = args.parse_args()
 client = Clients(args.endpoint, "eu-west-1")
 
 s3 = client("s3")
+if args.contract:
+    for name in ("plain-one", "plain-two"):
+        s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    client("sqs").create_queue(QueueName="plain")
+    raise SystemExit
 for i in range(8):
     name = f"plain-{i}-bucket"
     s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})

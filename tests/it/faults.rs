@@ -45,6 +45,7 @@ fn world() -> World {
         scenario: "faults".into(),
         seed: String::new(),
         accounts: BTreeMap::from([("prod".to_owned(), account)]),
+        locks: BTreeMap::new(),
     }
 }
 

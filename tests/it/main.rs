@@ -2,6 +2,7 @@
 
 mod architecture;
 mod commands;
+mod contract;
 mod emulator;
 mod faults;
 mod mistakes;

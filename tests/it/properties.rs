@@ -269,6 +269,7 @@ fn world() -> impl Strategy<Value = World> {
                 scenario: "generated".into(),
                 seed: String::new(),
                 accounts: BTreeMap::from([("prod".to_owned(), account)]),
+                locks: BTreeMap::new(),
             }
         })
 }
@@ -448,6 +449,7 @@ fn unknown_tags_match_no_rule_that_asks_for_tags() {
         scenario: String::new(),
         seed: String::new(),
         accounts: BTreeMap::from([("prod".to_owned(), account)]),
+        locks: BTreeMap::new(),
     };
     let sandbox = Sandbox::in_memory(world);
     block_on(async {

@@ -228,6 +228,7 @@ pub fn plan(changes: Vec<Change>) -> Plan {
         types_not_checked: Vec::new(),
         notes: Vec::new(),
         sandbox: None,
+        lock: None,
         targets: Vec::new(),
         digest: String::new(),
     }
