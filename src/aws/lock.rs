@@ -67,7 +67,12 @@ pub async fn acquire(
         match put(region, bucket, key, body).await {
             Ok(token) => return prove(region, bucket, key, body, token).await,
             Err(error) if is_held(&error) => {
-                let holder = get(region, bucket, key).await.map_err(LockError::Failed)?;
+                let holder = match get(region, bucket, key).await {
+                    Ok(holder) => holder,
+                    // Released in between: it is free to be taken.
+                    Err(gone) if gone.code == "NoSuchKey" => continue,
+                    Err(e) => return Err(LockError::Failed(e)),
+                };
                 // Our own first try, whose answer was lost.
                 if holder == body {
                     return Ok(String::new());

@@ -226,7 +226,10 @@ async fn confirm(plan: &Plan, interrupt: &Interrupt) -> Result<bool, Failure> {
         .iter()
         .map(|t| format!("{} ({})", t.environment, t.account))
         .collect();
-    let ask = tokio::task::spawn_blocking({
+    // A thread of its own: one that waits for a line cannot be cancelled, and must not keep the
+    // runtime from ending.
+    let (send, ask) = tokio::sync::oneshot::channel();
+    std::thread::spawn({
         let question = format!(
             "\nApply {} changes to {}? Only `yes` will do: ",
             plan.changes.len(),
@@ -236,7 +239,7 @@ async fn confirm(plan: &Plan, interrupt: &Interrupt) -> Result<bool, Failure> {
             let _ = write!(std::io::stderr(), "{question}");
             let mut answer = String::new();
             let read = std::io::stdin().lock().read_line(&mut answer);
-            read.is_ok() && answer.trim() == "yes"
+            let _ = send.send(read.is_ok() && answer.trim() == "yes");
         }
     });
     tokio::select! {

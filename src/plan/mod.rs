@@ -75,11 +75,14 @@ pub enum Operation {
     Tags {
         before: BTreeMap<String, Option<String>>,
         after: BTreeMap<String, Option<String>>,
+        /// Not if CloudFormation, Terraform or the like owns the resource by then.
+        unless_owned: bool,
     },
     /// The whole configuration, as it was seen (`None`: not there), and as it shall be.
     Lifecycle {
         before: Option<LifecycleConfiguration>,
         after: Option<LifecycleConfiguration>,
+        unless_owned: bool,
     },
 }
 

@@ -21,7 +21,7 @@ pub use self::foreign::describe;
 use self::foreign::{conflict_with, satisfied_by};
 use super::saving::{self, Saving};
 use super::{Input, Report, Standing, expired_exemption, reference, signed_usd, standing};
-use crate::config::policy::{LifecyclePolicy, LifecycleRule};
+use crate::config::policy::{LifecyclePolicy, LifecycleRule, OwnedElsewhere};
 use crate::config::values::{Matched, Sourced};
 use crate::inventory::{Bucket, Observed, Resource};
 use crate::model::lifecycle::{Filter, LifecycleConfiguration, MAX_RULES, RULE_PREFIX, Rule};
@@ -192,7 +192,8 @@ impl<'a> Work<'a> {
                 Some(at) => {
                     let (new, reason) = wanted.remove(at);
                     if new.normalised() == rule.normalised() {
-                        after.rules.push(rule.clone());
+                        // In the form of its neighbours, which may have changed since.
+                        after.rules.push(self.in_form(rule.clone()));
                     } else {
                         self.field(Some(rule), Some(&new), reason);
                         after.rules.push(new);
@@ -329,7 +330,11 @@ impl<'a> Work<'a> {
             monthly_cost_delta_usd: self.delta.map(|d| format!("{d:.2}")),
             cost_basis: (!self.basis.is_empty()).then(|| self.basis.join("; ")),
             fields: self.fields.clone(),
-            operation: Operation::Lifecycle { before, after },
+            operation: Operation::Lifecycle {
+                before,
+                after,
+                unless_owned: self.policy.owned_elsewhere == OwnedElsewhere::Leave,
+            },
         };
         (Some(change), findings)
     }
@@ -338,11 +343,9 @@ impl<'a> Work<'a> {
     fn want(&mut self, name: &str, rule: &Sourced<LifecycleRule>) -> Option<Rule> {
         let mut s3 = rule.to_s3(name);
         let reason = self.reason(name, rule);
-        if self
-            .current
-            .rules
-            .iter()
-            .any(|r| r.id == s3.id && r.is_ours())
+        let existing = self.current.rules.iter().find(|r| r.id == s3.id).cloned();
+        if let Some(existing) = &existing
+            && existing.normalised() == s3.normalised()
         {
             // It is there: what was once worth it is not judged again, or it would come and go as
             // the objects move.
@@ -354,7 +357,9 @@ impl<'a> Work<'a> {
             .iter()
             .filter(|r| !r.is_ours() && r.is_enabled())
             .collect();
-        if let Some(same) = satisfied_by(&s3, &foreign) {
+        if existing.is_none()
+            && let Some(same) = satisfied_by(&s3, &foreign)
+        {
             let message = format!("{} is already done by the foreign rule {same}", s3.id());
             let finding = self.report(
                 "lifecycle.satisfied",
@@ -377,7 +382,11 @@ impl<'a> Work<'a> {
                 reason,
             );
             self.findings.push(finding);
-            return None;
+            // A rule of ours that stands already stays as it is.
+            return existing;
+        }
+        if existing.is_some() {
+            return Some(self.in_form(s3));
         }
         s3 = self.in_form(s3);
         if s3.filter.is_none()
