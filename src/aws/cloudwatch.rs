@@ -167,6 +167,8 @@ async fn chunk_sizes(
             .send()
             .await
             .named(METRICS)?;
+        // 0.01 USD per 1,000 metrics requested. Source: "Amazon CloudWatch pricing".
+        region.shared.meter.bill(10 * queries.len() as u64);
         for result in page.metric_data_results() {
             if matches!(
                 result.status_code(),

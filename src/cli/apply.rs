@@ -12,6 +12,7 @@ use crate::apply::journal::Journal;
 use crate::apply::lock::{LocalLock, RemoteLock};
 use crate::apply::{Limits, Outcome, OutcomeKind, Run, apply};
 use crate::cloud::{Cloud, Target};
+use crate::config::Loaded;
 use crate::plan::{Plan, file};
 use crate::render::{self, ApplyView, OutcomeView};
 use crate::sandbox::{Sandbox, scenario};
@@ -148,13 +149,22 @@ pub async fn run(global: &Global, args: &ApplyArgs) -> super::Outcome {
     if let Err(e) = journal.end(&json!(tally)) {
         global.say(&format!("warning: the journal could not be closed: {e}"));
     }
-    global.emit(&document(
-        global,
-        &plan,
-        &outcomes,
-        Some(&journal),
-        interrupt.code().is_some(),
-    ))?;
+    let interrupted = interrupt.code().is_some();
+    let result = document(global, &plan, &outcomes, Some(&journal), interrupted);
+    global.emit(&result).map_err(|e| {
+        let applied = tally
+            .get(&OutcomeKind::Applied)
+            .copied()
+            .unwrap_or_default();
+        Failure::new(format!(
+            "{applied} changes were applied, but the result could not be written: {}",
+            e.message
+        ))
+        .help(format!(
+            "the journal tells what was done: {}",
+            journal.path().display()
+        ))
+    })?;
     let bad = outcomes
         .iter()
         .any(|o| matches!(o.outcome, OutcomeKind::Failed | OutcomeKind::Stale));
@@ -208,9 +218,41 @@ async fn open_saved(
         }
         (None, None) => Box::new(aws(global)),
     };
+    if plan.sandbox.is_none()
+        && let Some(dir) = &dir
+    {
+        obey_workspace(&plan, dir)?;
+    }
     let targets: Vec<&Target> = plan.targets.iter().collect();
     guard(cloud.as_ref(), &targets).await?;
     Ok((cloud, plan, state))
+}
+
+/// Where there is an opsctl.toml, its guard holds for saved plans too.
+fn obey_workspace(plan: &Plan, dir: &Path) -> Result<(), Failure> {
+    let loaded = Loaded::read(Some(dir));
+    let Some(workspace) = &loaded.workspace else {
+        let found = loaded.diagnostics.clone();
+        return Err(Failure::files(loaded, found));
+    };
+    for target in &plan.targets {
+        let name = &target.environment;
+        match workspace.environments.get(name) {
+            Some(e) if e.account.value == target.account => {}
+            Some(e) => {
+                return Err(Failure::new(format!(
+                    "the plan is for the account {}, but opsctl.toml says that `{name}` is {}: nothing was changed",
+                    target.account, e.account.value
+                )));
+            }
+            None => {
+                return Err(Failure::new(format!(
+                    "the plan is for the environment `{name}`, which opsctl.toml does not have: nothing was changed"
+                )));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Asks on a terminal; elsewhere `--yes` has to say it.

@@ -180,6 +180,8 @@ pub struct Global {
         long,
         global = true,
         env = "OPSCTL_QUIET",
+        value_parser = clap::builder::FalseyValueParser::new(),
+        action = clap::ArgAction::SetTrue,
         help_heading = "Output"
     )]
     pub quiet: bool,
@@ -344,6 +346,13 @@ impl Global {
 
 /// Parses the arguments and runs the command; the result is the exit code.
 pub fn main() -> i32 {
+    // CI systems often set a variable to nothing when they mean that it is not set.
+    for (name, value) in std::env::vars_os() {
+        if value.is_empty() && name.to_str().is_some_and(|n| n.starts_with("OPSCTL_")) {
+            // SAFETY: no other thread has been started yet.
+            unsafe { std::env::remove_var(name) };
+        }
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(e) => {
@@ -376,6 +385,19 @@ pub fn main() -> i32 {
             exit::FAILED
         }
     }
+}
+
+/// The head that all JSON documents have in common, for those without a plan.
+pub fn json_head(kind: &str) -> serde_json::Value {
+    serde_json::json!({
+        "format_version": crate::plan::FORMAT_VERSION,
+        "kind": kind,
+        "opsctl_version": env!("CARGO_PKG_VERSION"),
+        "generated_at": format!("{:.0}", jiff::Timestamp::now()),
+        "scope": [],
+        "unobserved": [],
+        "api": crate::cloud::Meter::default().snapshot(),
+    })
 }
 
 /// The whole command line, for completions, man pages and the reference.

@@ -2,7 +2,7 @@ use clap::Subcommand;
 use serde_json::json;
 
 use super::session::{project_dir, sandbox_state, state_dir};
-use super::{Failure, Format, Global, Outcome, exit};
+use super::{Failure, Format, Global, Outcome, exit, json_head};
 use crate::render;
 use crate::sandbox::scenario::{self, SCENARIOS};
 
@@ -50,12 +50,11 @@ pub fn run(global: &Global, command: &SandboxCommand) -> Outcome {
                 ]);
             }
             if global.format == Format::Json {
+                let mut document = json_head("sandbox");
+                document["scenarios"] = json!(documents);
                 global.emit(&format!(
                     "{}\n",
-                    serde_json::to_string_pretty(
-                        &json!({"kind": "sandbox", "scenarios": documents})
-                    )
-                    .unwrap_or_default()
+                    serde_json::to_string_pretty(&document).unwrap_or_default()
                 ))?;
             } else {
                 global.emit(&render::table(

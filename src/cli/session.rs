@@ -160,17 +160,20 @@ impl Session {
                 .cloned()
                 .collect();
             if regions.is_empty() {
-                return Err(Failure::new(format!(
-                    "`{name}` has none of the regions {}",
-                    global.regions.join(", ")
-                ))
-                .help(format!("opsctl.toml configures: {}", configured.join(", "))));
+                continue;
             }
             let resolved = self
                 .loaded
                 .resolve(Some(name), stage)
                 .map_err(|found| Failure::files(self.loaded.clone(), found))?;
             out.push((Target { regions, ..whole }, resolved));
+        }
+        if out.is_empty() && !global.regions.is_empty() {
+            return Err(Failure::new(format!(
+                "no environment in question has a region {}",
+                global.regions.join(" or ")
+            ))
+            .help("`opsctl plan` looks only at the regions that opsctl.toml configures"));
         }
         if out.is_empty() {
             let at: Vec<String> = workspace

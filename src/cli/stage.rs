@@ -2,7 +2,7 @@ use clap::Subcommand;
 use serde_json::json;
 
 use super::session::project_dir;
-use super::{Failure, Format, Global, Outcome, exit};
+use super::{Failure, Format, Global, Outcome, exit, json_head};
 use crate::config::node::Node;
 use crate::config::{Loaded, Resolved};
 use crate::model::usd;
@@ -51,10 +51,8 @@ pub fn run(global: &Global, command: &StageCommand) -> Outcome {
 }
 
 fn head(stages: serde_json::Value) -> String {
-    let document = json!({
-        "format_version": crate::plan::FORMAT_VERSION, "kind": "stage",
-        "opsctl_version": env!("CARGO_PKG_VERSION"), "stages": stages,
-    });
+    let mut document = json_head("stage");
+    document["stages"] = stages;
     format!(
         "{}\n",
         serde_json::to_string_pretty(&document).unwrap_or_default()

@@ -2,7 +2,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::session::project_dir;
-use super::{Failure, Format, Global, Outcome, exit};
+use super::{Failure, Format, Global, Outcome, exit, json_head};
 use crate::config::{Diagnostic, Level, Loaded};
 use crate::sandbox::scenario;
 
@@ -38,10 +38,9 @@ pub fn run(global: &Global, args: &ValidateArgs) -> Outcome {
             .iter()
             .map(|d| describe(&loaded, d))
             .collect();
-        let document = json!({
-            "format_version": crate::plan::FORMAT_VERSION, "kind": "validate",
-            "opsctl_version": env!("CARGO_PKG_VERSION"), "valid": !failed, "diagnostics": list,
-        });
+        let mut document = json_head("validate");
+        document["valid"] = json!(!failed);
+        document["diagnostics"] = json!(list);
         global.emit(&format!(
             "{}\n",
             serde_json::to_string_pretty(&document).unwrap_or_default()

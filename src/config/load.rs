@@ -217,7 +217,15 @@ impl Loaded {
             return Node::empty_table(node.origin);
         };
         if let Some(entry) = table.remove("s3-lifecycle") {
-            table.insert("lifecycle".to_owned(), entry);
+            if table.contains_key("lifecycle") {
+                let d = Diagnostic::error(
+                    entry.key,
+                    "`s3-lifecycle` and `lifecycle` are the same policy: override it once",
+                );
+                self.diagnostics.push(d);
+            } else {
+                table.insert("lifecycle".to_owned(), entry);
+            }
         }
         let unknown: Vec<String> = table
             .keys()
@@ -266,8 +274,17 @@ impl Loaded {
     }
 
     fn read_folder(&mut self, dir: Option<&Path>, folder: &str) -> Vec<(String, Node)> {
-        let own = dir.map(|d| d.join(folder)).filter(|d| d.is_dir());
-        let Some(own) = own else {
+        let own = dir.map(|d| d.join(folder));
+        if let Some(own) = &own
+            && own.symlink_metadata().is_ok()
+            && !own.is_dir()
+        {
+            self.diagnostics.push(Diagnostic::plain(format!(
+                "{folder} is there, but is not a folder"
+            )));
+            return Vec::new();
+        }
+        let Some(own) = own.filter(|d| d.is_dir()) else {
             return SHIPPED
                 .iter()
                 .filter_map(|(path, text)| {
@@ -296,7 +313,12 @@ impl Loaded {
             .into_iter()
             .filter_map(|file| {
                 let node = self.read_file(&own.join(&file), &format!("{folder}/{file}"))?;
-                Some((file.trim_end_matches(".toml").to_owned(), node))
+                let name = file.strip_suffix(".toml").unwrap_or(&file);
+                if name.contains('.') {
+                    let message = format!("{folder}/{file}: the name of the file is the name of what is in it, and has no dot");
+                    self.diagnostics.push(Diagnostic::plain(message));
+                }
+                Some((name.to_owned(), node))
             })
             .collect()
     }

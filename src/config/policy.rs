@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::later::{Alarms, Backups, Budgets, Cost, Readiness};
-use super::source::{Diagnostic, Sources};
+use super::source::{Diagnostic, Level, Sources};
 use super::values::{Day, Match, Pattern, Sourced};
 use crate::model::lifecycle::{self, RULE_PREFIX};
 use crate::model::{Amount, check_tag_key, check_tag_value};
@@ -195,10 +195,32 @@ impl TagPolicy {
             }
         }
         let managed = self.managed_keys();
+        if let Some(key) = managed.iter().find(|k| k.starts_with("opsctl:")) {
+            let origin = self
+                .required
+                .iter()
+                .map(|k| k.origin)
+                .chain(self.defaults.values().map(|v| v.origin))
+                .next();
+            let message = format!(
+                "`{key}`: keys that begin with `opsctl:` are opsctl's own, no policy sets them"
+            );
+            out.push(Diagnostic {
+                level: Level::Error,
+                message,
+                origin,
+                help: None,
+            });
+        }
         let mut seen: BTreeMap<&str, &str> = BTreeMap::new();
         for (key, aliases) in &self.aliases {
             for alias in aliases {
-                if managed.contains(alias.value.as_str()) {
+                if alias.value.is_empty() || alias.value.starts_with("opsctl:") {
+                    out.push(Diagnostic::error(
+                        alias.origin,
+                        format!("`{}` cannot be an alias", alias.value),
+                    ));
+                } else if managed.contains(alias.value.as_str()) {
                     out.push(Diagnostic::error(
                         alias.origin,
                         format!(
@@ -223,7 +245,7 @@ impl TagPolicy {
             }
         }
         for (name, exempt) in &self.exempt {
-            if exempt.matches == Match::default() {
+            if exempt.matches.is_everything() {
                 out.push(
                     Diagnostic::error(
                         exempt.reason.origin,
@@ -248,7 +270,7 @@ pub struct LifecyclePolicy {
     pub owned_elsewhere: OwnedElsewhere,
     /// USD a month per GB and class, and per 1,000 transitions, over the built-in list prices.
     #[serde(default)]
-    pub prices: BTreeMap<String, ClassPrice>,
+    pub prices: BTreeMap<String, Sourced<ClassPrice>>,
 }
 
 /// List prices of one storage class; what is left out is as built in.
@@ -349,11 +371,33 @@ impl LifecyclePolicy {
     /// Mistakes that the types cannot catch: what S3 would refuse.
     pub fn check(&self) -> Vec<Diagnostic> {
         let mut out = Vec::new();
+        for (class, price) in &self.prices {
+            let known = class == "STANDARD" || lifecycle::STORAGE_CLASSES.contains(&class.as_str());
+            let negative = [price.gb_month, price.per_1000_transitions]
+                .into_iter()
+                .flatten()
+                .any(|a| a.0.is_sign_negative());
+            if !known {
+                out.push(Diagnostic::error(
+                    price.origin,
+                    format!("`{class}` is not a storage class"),
+                ));
+            } else if negative {
+                out.push(Diagnostic::error(price.origin, "a price is not negative"));
+            }
+        }
         for (name, rule) in &self.rule {
-            if name.is_empty() || name.len() > 200 {
+            let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+            if name.is_empty() || name.len() > 200 || !name.chars().all(plain) {
                 out.push(Diagnostic::error(
                     rule.origin,
-                    "a rule name has 1 to 200 characters",
+                    "a rule name has 1 to 200 letters, digits, - _ and .",
+                ));
+            }
+            if rule.expire_after_days.is_some() && rule.matches.is_everything() {
+                out.push(Diagnostic::warning(
+                    rule.origin,
+                    format!("rule `{name}` deletes the objects of every bucket"),
                 ));
             }
             for violation in rule.to_s3(name).violations() {

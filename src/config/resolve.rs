@@ -81,7 +81,20 @@ impl Loaded {
             .ok_or_else(|| vec![self.unknown_stage(stage)])?;
         let mut errors = Vec::new();
         let mut node = Node::empty_table(profile.overrides.origin);
-        for policy in &profile.file.stage.policies {
+        let listed: Vec<&str> = profile
+            .file
+            .stage
+            .policies
+            .iter()
+            .map(|p| p.value.as_str())
+            .collect();
+        for (i, policy) in profile.file.stage.policies.iter().enumerate() {
+            if listed[..i].contains(&policy.value.as_str()) {
+                errors.push(Diagnostic::error(
+                    policy.origin,
+                    format!("`{}` is listed twice", policy.value),
+                ));
+            }
             match self.policies.get(&policy.value) {
                 Some(layer) => node.overlay(layer.clone()),
                 None => {

@@ -112,7 +112,9 @@ text_value!(
     "A day like \"2027-03-31\".",
     |text| text
         .parse()
-        .map_err(|_| format!("`{text}` is not a day like \"2027-03-31\"")),
+        .ok()
+        .filter(|_| text.len() == 10)
+        .ok_or_else(|| format!("`{text}` is not a day like \"2027-03-31\"")),
     "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 );
 
@@ -168,9 +170,13 @@ text_value!(
     NameGlob,
     GlobMatcher,
     "A name, globs allowed.",
-    |text| Glob::new(text)
-        .map(|g| g.compile_matcher())
-        .map_err(|e| format!("not a glob: {}", e.kind())),
+    |text| if text.is_empty() {
+        Err("an empty name matches nothing".to_owned())
+    } else {
+        Glob::new(text)
+            .map(|g| g.compile_matcher())
+            .map_err(|e| format!("not a glob: {}", e.kind()))
+    },
     ".*"
 );
 
@@ -195,6 +201,9 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrMany<T> {
                 let mut all = Vec::new();
                 while let Some(item) = seq.next_element()? {
                     all.push(item);
+                }
+                if all.is_empty() {
+                    return Err(de::Error::custom("an empty list matches nothing"));
                 }
                 Ok(OneOrMany(all))
             }
@@ -248,6 +257,22 @@ pub enum Matched {
 }
 
 impl Match {
+    /// No key narrows it: it is for every resource.
+    pub fn is_everything(&self) -> bool {
+        let open = |globs: &Option<Globs>| {
+            globs
+                .as_ref()
+                .is_none_or(|g| g.0.iter().any(|glob| glob.0.glob().glob() == "*"))
+        };
+        open(&self.kind)
+            && open(&self.name)
+            && open(&self.region)
+            && open(&self.arn)
+            && self.not_name.is_none()
+            && self.tag.is_empty()
+            && self.not_tag.is_empty()
+    }
+
     pub fn resource(&self, resource: &Resource) -> Matched {
         let plain = [
             (&self.kind, resource.kind.as_str()),

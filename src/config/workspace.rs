@@ -222,7 +222,7 @@ impl Workspace {
         }
         let mut owners: BTreeMap<&str, &str> = BTreeMap::new();
         for (name, environment) in &self.environments {
-            if name.is_empty() || name.contains('/') || name.contains('#') {
+            if name.is_empty() || name.contains(['/', '#']) || name.contains(char::is_control) {
                 out.push(Diagnostic::error(
                     environment.origin,
                     format!(
@@ -253,6 +253,11 @@ impl Workspace {
                     environment.origin,
                     format!("environment `{name}` has no regions"),
                 ));
+            }
+            if let Some(budget) = &environment.monthly_budget_usd
+                && budget.0 <= 0.into()
+            {
+                out.push(Diagnostic::error(budget.origin, "a budget is above 0"));
             }
             let mut seen = std::collections::BTreeSet::new();
             for region in &environment.regions {
@@ -312,7 +317,7 @@ impl Workspace {
             }
         }
         for (name, accepted) in &self.accept_unobserved {
-            if !accepted.operation.contains(':') {
+            if !accepted.operation.contains(':') || accepted.operation.contains('*') {
                 out.push(
                     Diagnostic::error(
                         accepted.operation.origin,

@@ -19,6 +19,8 @@ pub struct Input<'a> {
     pub resolved: &'a Resolved,
     pub inventory: &'a EnvironmentInventory,
     pub today: Date,
+    /// Only resources whose address (with the aspect) matches.
+    pub only: Option<&'a globset::GlobMatcher>,
     /// Plan the removal of what opsctl made.
     pub destroy: bool,
 }
@@ -99,6 +101,13 @@ pub(crate) fn standing(input: &Input, resource: &Resource, owned: OwnedElsewhere
         Some(owner) if owned == OwnedElsewhere::Leave => Standing::Owned(owner),
         _ => Standing::Ours { expired },
     }
+}
+
+/// Whether a resource is among those asked for with `--target`.
+pub(crate) fn selected(input: &Input, resource: &Resource, aspect: &str) -> bool {
+    input
+        .only
+        .is_none_or(|glob| glob.is_match(address(input, resource, aspect).as_str()))
 }
 
 pub(crate) fn address(input: &Input, resource: &Resource, aspect: &str) -> Address {

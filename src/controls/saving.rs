@@ -24,6 +24,7 @@ use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 
 use crate::config::policy::ClassPrice;
+use crate::config::values::Sourced;
 use crate::inventory::BucketSize;
 use crate::model::grouped;
 use crate::model::lifecycle::Transition;
@@ -47,7 +48,7 @@ pub struct Price {
 }
 
 /// The built-in list price of a class, with what the policy overrides.
-pub fn price(class: &str, overrides: &BTreeMap<String, ClassPrice>) -> Option<Price> {
+pub fn price(class: &str, overrides: &BTreeMap<String, Sourced<ClassPrice>>) -> Option<Price> {
     let d = |mantissa: i64, scale: u32| Decimal::new(mantissa, scale);
     let mut price = match class {
         "STANDARD" => Price {
@@ -119,7 +120,7 @@ pub fn estimate(
     size: BucketSize,
     transitions: &[Transition],
     expire_days: Option<i32>,
-    overrides: &BTreeMap<String, ClassPrice>,
+    overrides: &BTreeMap<String, Sourced<ClassPrice>>,
 ) -> Option<Saving> {
     let gib = Decimal::from(1024u64 * 1024 * 1024);
     let gb = Decimal::from(size.standard_bytes) / gib;
@@ -180,16 +181,21 @@ pub fn estimate(
                 * (Decimal::from(8) * standard.gb_month + Decimal::from(32) * class_price.gb_month);
         }
     }
-    let total = (storage - requests - penalty).round_dp(2);
+    // Rounded first, so that what is shown adds up.
+    let (storage, requests, penalty) = (
+        storage.round_dp(2),
+        requests.round_dp(2),
+        penalty.round_dp(2),
+    );
+    let total = storage - requests - penalty;
     let mut basis = format!(
         "{holds}, ages spread evenly over {horizon} days: storage {} less {} for transitions",
-        storage.round_dp(2),
-        requests.round_dp(2)
+        storage, requests
     );
     if !penalty.is_zero() {
         basis.push_str(&format!(
             " and {} for minimum durations and overhead",
-            penalty.round_dp(2)
+            penalty
         ));
     }
     basis.push_str(&format!(

@@ -15,7 +15,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Input, Report, Standing, expired_exemption, reference, standing};
+use super::{Input, Report, Standing, expired_exemption, reference, selected, standing};
 use crate::config::Origin;
 use crate::config::policy::{OwnedElsewhere, TagPolicy};
 use crate::config::values::Matched;
@@ -40,6 +40,9 @@ pub fn plan(input: &Input) -> Verdict {
         return verdict;
     }
     for resource in &input.inventory.resources {
+        if !selected(input, resource, "tags") {
+            continue;
+        }
         verdict.counts.checked += 1;
         let mut one = Resolution::new(input, policy, resource);
         match standing(input, resource, policy.owned_elsewhere) {

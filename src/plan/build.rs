@@ -65,6 +65,7 @@ pub fn build(environments: &[PlanEnvironment], request: &PlanRequest) -> Plan {
             resolved: &environment.resolved,
             inventory: &environment.inventory,
             today,
+            only: request.only,
             destroy: request.destroy,
         };
         for region in &environment.target.regions {
@@ -78,9 +79,6 @@ pub fn build(environments: &[PlanEnvironment], request: &PlanRequest) -> Plan {
         plan.targets.push(environment.target.clone());
         for control in request.controls {
             let mut verdict = controls::run(*control, &input);
-            let kept = |address: &str| request.only.is_none_or(|glob| glob.is_match(address));
-            verdict.changes.retain(|c| kept(c.address.as_str()));
-            verdict.findings.retain(|f| kept(f.address.as_str()));
             let changed = verdict.changes.len() as u64;
             let judged = verdict.counts.checked - verdict.counts.unobserved;
             unchanged += judged.saturating_sub(changed);
@@ -112,6 +110,20 @@ pub fn build(environments: &[PlanEnvironment], request: &PlanRequest) -> Plan {
                 .filter(|g| request.controls.contains(&g.control))
                 .cloned(),
         );
+    }
+    let checked: u64 = plan
+        .counts
+        .values()
+        .flat_map(|c| c.values())
+        .map(|c| c.checked)
+        .sum();
+    if let Some(only) = request.only
+        && checked == 0
+    {
+        plan.notes.push(format!(
+            "nothing that was seen has an address like {}",
+            only.glob()
+        ));
     }
     plan.notes.extend(one_writer_each(&mut plan.changes));
     plan.accepted_unobserved = accept(&mut plan.unobserved, request.accepted, today);

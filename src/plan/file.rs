@@ -5,6 +5,7 @@ use std::path::Path;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use super::check::check;
 use super::{FORMAT_VERSION, Plan};
 
 /// A saved plan is larger than a configuration file, but not without end.
@@ -32,6 +33,10 @@ pub enum PlanFileError {
         "{path}: the plan was changed after it was saved: its digest does not match. Make a new one with `opsctl plan --out`"
     )]
     Tampered { path: String },
+    #[error("{path}: refused: {error}. Make a new one with `opsctl plan --out`")]
+    Inconsistent { path: String, error: String },
+    #[error("{path}: not a regular file")]
+    NotAFile { path: String },
     #[error("{path}: the plan cannot be read: {error}")]
     Invalid {
         path: String,
@@ -107,7 +112,11 @@ pub fn load(path: &Path) -> Result<Plan, PlanFileError> {
         path: name.clone(),
         error,
     };
-    let bytes = std::fs::metadata(path).map_err(io)?.len();
+    let metadata = std::fs::metadata(path).map_err(io)?;
+    if !metadata.is_file() {
+        return Err(PlanFileError::NotAFile { path: name });
+    }
+    let bytes = metadata.len();
     if bytes > MAX_PLAN_BYTES {
         return Err(PlanFileError::TooLarge { path: name, bytes });
     }
@@ -138,5 +147,10 @@ pub fn load(path: &Path) -> Result<Plan, PlanFileError> {
     if field("digest") != digest_without(document.clone()) {
         return Err(PlanFileError::Tampered { path: name });
     }
-    serde_json::from_value(document).map_err(|error| PlanFileError::Invalid { path: name, error })
+    let plan = serde_json::from_value(document).map_err(|error| PlanFileError::Invalid {
+        path: name.clone(),
+        error,
+    })?;
+    check(&plan).map_err(|error| PlanFileError::Inconsistent { path: name, error })?;
+    Ok(plan)
 }

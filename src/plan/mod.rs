@@ -1,6 +1,7 @@
 //! A plan: what would change, why, at which risk and cost, with all that executing it needs.
 
 pub mod build;
+pub mod check;
 pub mod file;
 
 use std::collections::BTreeMap;

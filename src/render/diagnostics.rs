@@ -29,7 +29,8 @@ pub fn render(sources: &Sources, diagnostics: &[Diagnostic], colour: bool) -> St
             Level::Error => Severity::Error,
             Level::Warning => Severity::Warning,
         };
-        let mut shown = MietteDiagnostic::new(d.message.clone()).with_severity(severity);
+        let mut shown =
+            MietteDiagnostic::new(super::text::escape(&d.message)).with_severity(severity);
         if let Some(help) = &d.help {
             shown = shown.with_help(help.clone());
         }

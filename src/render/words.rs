@@ -52,12 +52,21 @@ pub(super) const NOT_OBSERVED: &str =
 
 /// What to say when there is nothing to do. Never more than what was seen.
 pub(super) fn nothing_to_do(plan: &Plan) -> String {
-    let same = plan.summary.unchanged;
-    let same = match same {
-        0 => "nothing was found that the policies speak of".to_owned(),
-        1 => "1 resource is as the policies say".to_owned(),
-        n => format!("{} resources are as the policies say", number(n)),
+    let sum = |pick: fn(&Counts) -> u64| -> u64 {
+        plan.counts
+            .values()
+            .flat_map(|c| c.values())
+            .map(pick)
+            .sum()
     };
+    let mut same = match (sum(|c| c.compliant), sum(|c| c.checked)) {
+        (_, 0) => "nothing was found that the policies speak of".to_owned(),
+        (pass, all) => format!("{} of {} checks pass", number(pass), number(all)),
+    };
+    if !plan.findings.is_empty() {
+        let findings = plural(plan.findings.len() as u64, "finding is", "findings are");
+        same.push_str(&format!("; {findings} for people to decide"));
+    }
     if !is_blind(plan) {
         let mut capital = same.chars();
         let first = capital.next().map(|c| c.to_ascii_uppercase());
@@ -105,7 +114,7 @@ pub(super) fn left_alone(plan: &Plan) -> Vec<(String, String)> {
                 names.map(|n| solid(&escape(n))).collect()
             };
             parts.push(format!(
-                "{} outside the configured regions: {}",
+                "{} outside the regions looked at: {}",
                 plural(names.len() as u64, "bucket", "buckets"),
                 list(&names, 5)
             ));

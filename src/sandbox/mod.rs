@@ -25,6 +25,8 @@ use writes::{each, put_lifecycle};
 pub enum Fault {
     /// The call is refused with this code; nothing happens.
     Refuse(String),
+    /// The call fails in a way that leaves open whether it was carried out; it was not.
+    Broken(String),
     /// The call is carried out, and the answer is lost.
     AnswerLost,
 }
@@ -141,6 +143,10 @@ impl Sandbox {
         }
         match self.fault(operation, resource) {
             Some(Fault::Refuse(code)) => Err(refuse(&code, format!("injected for {resource}"))),
+            Some(Fault::Broken(code)) => Err(CloudError {
+                maybe_done: true,
+                ..refuse(&code, format!("injected for {resource}"))
+            }),
             Some(Fault::AnswerLost) => Ok(true),
             None => Ok(false),
         }

@@ -160,6 +160,7 @@ mod tests {
                 resolved: &resolved,
                 inventory: &inventory,
                 today: date(2026, 11, 2),
+                only: None,
                 destroy: false,
             };
             let verdicts = CONTROLS

@@ -211,3 +211,119 @@ fn destroy_removes_our_rules_and_nothing_else() {
     );
     assert_eq!(again.code, 0, "{}", again.stdout);
 }
+
+/// A plan with a digest of somebody's own making: what is shown has to be what is done.
+#[test]
+fn a_plan_that_shows_other_than_it_does_is_refused() {
+    use sha2::{Digest, Sha256};
+    type Edit = Box<dyn Fn(&mut serde_json::Value)>;
+    let dir = TempDir::new().unwrap();
+    let document: serde_json::Value = serde_json::from_str(&saved(&dir)).unwrap();
+    let changes = document["changes"].as_array().unwrap();
+    let find = |control: &str| {
+        changes
+            .iter()
+            .position(|c| c["control"] == control)
+            .unwrap()
+    };
+    let (tags, lifecycle) = (find("tags"), find("lifecycle"));
+    let foreign = changes
+        .iter()
+        .position(|c| {
+            let rules = c["operation"]["before"]["rules"].as_array();
+            rules.is_some_and(|r| {
+                r.iter()
+                    .any(|r| !r["id"].as_str().unwrap().starts_with("opsctl-"))
+            })
+        })
+        .unwrap();
+    let edits: Vec<Edit> = vec![
+        Box::new(move |d| d["changes"][tags]["operation"]["after"]["team"] = "evil".into()),
+        Box::new(move |d| {
+            d["changes"][lifecycle]["operation"]["after"]["rules"][0]["expiration"] =
+                serde_json::json!({"days": 1});
+        }),
+        Box::new(move |d| {
+            let rules = d["changes"][foreign]["operation"]["after"]["rules"]
+                .as_array_mut()
+                .unwrap();
+            rules.retain(|r| r["id"].as_str().unwrap().starts_with("opsctl-"));
+        }),
+        Box::new(move |d| {
+            d["changes"][tags]["resource"]["arn"] = "arn:aws:sqs:eu-west-1:999999999999:q".into()
+        }),
+        Box::new(move |d| {
+            d["changes"][tags]["address"] = "prod/eu-west-1/sqs-queue/other#tags".into()
+        }),
+        Box::new(move |d| {
+            let again = d["changes"][tags].clone();
+            d["changes"].as_array_mut().unwrap().push(again);
+        }),
+        Box::new(|d| d["summary"]["delete"] = 7.into()),
+        Box::new(|d| d["summary"]["monthly_cost_delta_usd"] = "-1000.00".into()),
+    ];
+    for (i, edit) in edits.iter().enumerate() {
+        let mut changed = document.clone();
+        edit(&mut changed);
+        assert_ne!(changed, document, "edit {i}");
+        changed.as_object_mut().unwrap().remove("digest");
+        let digest = Sha256::digest(changed.to_string().as_bytes());
+        changed["digest"] = format!("sha256:{}", hex::encode(digest)).into();
+        std::fs::write(dir.path().join("own.json"), changed.to_string()).unwrap();
+        let ran = opsctl(dir.path(), &["apply", "own.json", "--yes"]);
+        assert_eq!(ran.code, 1, "edit {i}: {}", ran.stdout);
+        assert!(ran.stderr.contains("refused"), "edit {i}: {}", ran.stderr);
+    }
+    assert!(!dir.path().join(".opsctl").exists(), "nothing was written");
+}
+
+/// The guard of opsctl.toml holds for saved plans too.
+#[test]
+fn a_saved_plan_for_another_account_than_the_projects_is_refused() {
+    use sha2::{Digest, Sha256};
+    let dir = crate::support::project(&[]);
+    assert_eq!(
+        opsctl(dir.path(), &["plan", "--sandbox", "--out", "plan.json"]).code,
+        0
+    );
+    let text = std::fs::read_to_string(dir.path().join("plan.json")).unwrap();
+    let mut plan: serde_json::Value = serde_json::from_str(&text).unwrap();
+    plan.as_object_mut().unwrap().remove("sandbox");
+    plan.as_object_mut().unwrap().remove("digest");
+    let digest = Sha256::digest(plan.to_string().as_bytes());
+    plan["digest"] = format!("sha256:{}", hex::encode(digest)).into();
+    std::fs::write(dir.path().join("own.json"), plan.to_string()).unwrap();
+    let ran = opsctl(dir.path(), &["apply", "own.json", "--yes"]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.stderr.contains("opsctl.toml"), "{}", ran.stderr);
+}
+
+/// What is no regular file is written into, not replaced; a link is followed.
+#[test]
+fn results_do_not_replace_devices_and_links() {
+    let dir = TempDir::new().unwrap();
+    let pipe = dir.path().join("pipe");
+    assert!(
+        std::process::Command::new("mkfifo")
+            .arg(&pipe)
+            .status()
+            .unwrap()
+            .success()
+    );
+    let reader = std::thread::spawn({
+        let pipe = pipe.clone();
+        move || std::fs::read_to_string(pipe).unwrap()
+    });
+    let ran = opsctl(dir.path(), &["stage", "list", "-o", "pipe"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert!(reader.join().unwrap().contains("stage-3"));
+    std::fs::write(dir.path().join("real"), "old").unwrap();
+    std::os::unix::fs::symlink("real", dir.path().join("link")).unwrap();
+    assert_eq!(opsctl(dir.path(), &["stage", "list", "-o", "link"]).code, 0);
+    assert!(
+        std::fs::read_to_string(dir.path().join("real"))
+            .unwrap()
+            .contains("stage-3")
+    );
+    assert!(dir.path().join("link").is_symlink());
+}

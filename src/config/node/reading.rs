@@ -31,6 +31,35 @@ impl de::Error for NodeError {
         }
     }
 
+    fn invalid_type(found: de::Unexpected, expected: &dyn de::Expected) -> Self {
+        let expected = expected.to_string();
+        let wanted = match expected.as_str() {
+            "u8" | "u16" | "u32" | "u64" => "a whole number, 0 or more".to_owned(),
+            "i8" | "i16" | "i32" | "i64" => "a whole number".to_owned(),
+            "a sequence" => "a list".to_owned(),
+            "a map" => "a table".to_owned(),
+            "a boolean" => "true or false".to_owned(),
+            other if other.starts_with("struct ") => "a table".to_owned(),
+            other => other.to_owned(),
+        };
+        let (what, quoted) = match found {
+            de::Unexpected::Str(text) => (format!("the string \"{text}\""), None),
+            de::Unexpected::Signed(n) => (format!("the number {n}"), Some(n.to_string())),
+            de::Unexpected::Float(n) => (format!("the number {n}"), Some(n.to_string())),
+            de::Unexpected::Bool(b) => (b.to_string(), Some(b.to_string())),
+            de::Unexpected::Seq => ("a list".to_owned(), None),
+            de::Unexpected::Map => ("a table".to_owned(), None),
+            other => (other.to_string(), None),
+        };
+        NodeError {
+            message: format!("expected {wanted}, found {what}"),
+            origin: None,
+            help: quoted
+                .filter(|_| expected == "a string")
+                .map(|q| format!("put it in quotes: \"{q}\"")),
+        }
+    }
+
     fn unknown_field(field: &str, expected: &'static [&'static str]) -> Self {
         NodeError {
             message: format!("unknown key `{field}`"),

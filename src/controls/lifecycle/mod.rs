@@ -20,7 +20,9 @@ use rust_decimal::Decimal;
 pub use self::foreign::describe;
 use self::foreign::{conflict_with, satisfied_by};
 use super::saving::{self, Saving};
-use super::{Input, Report, Standing, expired_exemption, reference, signed_usd, standing};
+use super::{
+    Input, Report, Standing, expired_exemption, reference, selected, signed_usd, standing,
+};
 use crate::config::policy::{LifecyclePolicy, LifecycleRule, OwnedElsewhere};
 use crate::config::values::{Matched, Sourced};
 use crate::inventory::{Bucket, Observed, Resource};
@@ -41,7 +43,7 @@ pub fn plan(input: &Input) -> Verdict {
         .map(|(name, region)| format!("{name} ({region})"))
         .collect();
     for resource in &input.inventory.resources {
-        if resource.kind != ResourceType::S3_BUCKET {
+        if resource.kind != ResourceType::S3_BUCKET || !selected(input, resource, "lifecycle") {
             continue;
         }
         let Some(bucket) = input.inventory.buckets.get(&resource.name) else {
@@ -328,7 +330,11 @@ impl<'a> Work<'a> {
             reason,
             risk: self.risk,
             monthly_cost_delta_usd: self.delta.map(|d| format!("{d:.2}")),
-            cost_basis: (!self.basis.is_empty()).then(|| self.basis.join("; ")),
+            cost_basis: Some(if self.basis.is_empty() {
+                "not estimated: the size metrics tell nothing about unfinished uploads, old versions and deletions".to_owned()
+            } else {
+                self.basis.join("; ")
+            }),
             fields: self.fields.clone(),
             operation: Operation::Lifecycle {
                 before,

@@ -49,7 +49,8 @@ fn colour_adds_nothing_but_colour() {
 fn empty_plan() {
     insta::assert_snapshot!("empty", at(&samples::plan(Vec::new()), 80));
     let mut nothing = samples::plan(Vec::new());
-    nothing.summary.unchanged = 0;
+    nothing.counts.clear();
+    nothing.findings.clear();
     assert!(at(&nothing, 80).contains("No changes. Nothing was found"));
 }
 

@@ -74,7 +74,11 @@ pub fn tags(environment: &str, kind: &str, name: &str, tags: &[Tag<'_>]) -> Chan
         monthly_cost_delta_usd: None,
         cost_basis: None,
         fields,
-        operation: Operation::Tags { before, after, unless_owned: true },
+        operation: Operation::Tags {
+            before,
+            after,
+            unless_owned: true,
+        },
     }
 }
 
@@ -145,7 +149,11 @@ pub fn lifecycle(
         monthly_cost_delta_usd: delta.map(str::to_owned),
         cost_basis: basis.map(str::to_owned),
         fields,
-        operation: Operation::Lifecycle { before, after, unless_owned: true },
+        operation: Operation::Lifecycle {
+            before,
+            after,
+            unless_owned: true,
+        },
     }
 }
 
