@@ -8,6 +8,7 @@ mod dynamodb;
 mod elasticache;
 mod error;
 mod explorer;
+mod gaps;
 mod http;
 mod join;
 mod lambda;
