@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
+use rust_decimal::Decimal;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -95,6 +96,47 @@ pub struct LifecycleReading {
     pub unknown_element: Option<String>,
 }
 
+impl CloudError {
+    /// It may well succeed if what it rests on is read again and it is tried again.
+    ///
+    /// `OperationAborted`: somebody else was writing at the same moment (S3 API reference,
+    /// PutBucketTagging).
+    pub fn is_transient(&self) -> bool {
+        self.maybe_done
+            || matches!(
+                self.code.as_str(),
+                "OperationAborted"
+                    | "SlowDown"
+                    | "Throttling"
+                    | "ThrottlingException"
+                    | "RequestLimitExceeded"
+                    | "ServiceUnavailable"
+                    | "InternalError"
+                    | "RequestTimeout"
+                    | "timeout"
+                    | "connection"
+            )
+    }
+}
+
+/// Where the lock of a project is kept: an object in a bucket of one of its accounts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LockPlace {
+    pub target: Target,
+    pub region: String,
+    pub bucket: String,
+    pub key: String,
+}
+
+/// Why a lock was not taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LockError {
+    /// Somebody else holds it: what they wrote into it.
+    Held(String),
+    Failed(CloudError),
+}
+
 /// The account behind the door. Only `apply` (and later `drill`) may call [`Cloud::execute`].
 #[async_trait]
 pub trait Cloud: Send + Sync {
@@ -114,6 +156,12 @@ pub trait Cloud: Send + Sync {
     /// Carries out one write; the results are in the order of its resources (one for a bucket).
     async fn execute(&self, target: &Target, call: &Call) -> Vec<Result<(), CloudError>>;
 
+    /// Takes the project's lock, writing `body` into it; the token is for [`Cloud::unlock`].
+    async fn lock(&self, place: &LockPlace, body: &str) -> Result<String, LockError>;
+
+    /// Releases a lock that still says `body`.
+    async fn unlock(&self, place: &LockPlace, body: &str, token: &str) -> Result<(), CloudError>;
+
     /// What has been asked of the cloud so far.
     fn meter(&self) -> &Meter;
 }
@@ -124,6 +172,8 @@ pub struct Meter {
     requests: AtomicU64,
     retries: AtomicU64,
     throttled: AtomicU64,
+    /// Millionths of a USD.
+    billed: AtomicU64,
     by_operation: Mutex<BTreeMap<String, u64>>,
 }
 
@@ -141,6 +191,11 @@ impl Meter {
                 map.insert(operation.to_owned(), 1);
             }
         }
+    }
+
+    /// Notes what AWS bills for a request, in millionths of a USD.
+    pub fn bill(&self, microdollars: u64) {
+        self.billed.fetch_add(microdollars, Ordering::Relaxed);
     }
 
     pub fn throttled(&self) {
@@ -161,7 +216,15 @@ impl Meter {
                 .lock()
                 .unwrap_or_else(|e| e.into_inner())
                 .clone(),
-            cost_usd: "0.00".to_owned(),
+            cost_usd: {
+                let billed = Decimal::from(self.billed.load(Ordering::Relaxed));
+                let usd = (billed / Decimal::from(1_000_000)).round_dp(4);
+                if usd.scale() < 2 {
+                    format!("{usd:.2}")
+                } else {
+                    usd.to_string()
+                }
+            },
         }
     }
 }

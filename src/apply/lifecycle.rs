@@ -1,10 +1,15 @@
 //! Writes the lifecycle configuration of one bucket.
 
-use super::{Outcome, OutcomeKind, Run, VERIFY_AFTER, write};
+use std::time::Duration;
+
+use super::{Outcome, OutcomeKind, Run, VERIFY_AFTER, VERIFY_SECONDS, standing, subject, write};
 use crate::cloud::{Call, Target};
 use crate::inventory::Observed;
 use crate::model::lifecycle::LifecycleConfiguration;
 use crate::plan::Change;
+
+/// Tries of one write; before each, what it replaces is read again.
+const TRIES: u32 = 5;
 
 fn difference(
     a: Option<&LifecycleConfiguration>,
@@ -18,43 +23,71 @@ fn difference(
     }
 }
 
-pub(super) async fn one(
+/// What the plan says about one bucket.
+pub(super) struct Planned<'a> {
+    pub before: Option<&'a LifecycleConfiguration>,
+    pub after: Option<&'a LifecycleConfiguration>,
+    pub unless_owned: bool,
+}
+
+/// Looks at the bucket as it is now: `None` means go, else nothing is to be written.
+async fn look(
     run: &Run<'_>,
     target: &Target,
     change: &Change,
-    before: Option<&LifecycleConfiguration>,
-    after: Option<&LifecycleConfiguration>,
-) -> Outcome {
+    planned: &Planned<'_>,
+) -> Option<Outcome> {
     let (bucket, region) = (&change.resource.name, &change.resource.region);
+    let unread = |error: &str| {
+        Outcome::of(
+            OutcomeKind::Failed,
+            format!("could not be read before the write, so nothing was changed: {error}"),
+        )
+    };
     let reading = run.cloud.read_lifecycle(target, region, bucket).await;
     let now = match &reading.configuration {
         Observed::Known(configuration) => Some(configuration),
         Observed::Absent => None,
-        Observed::Unknown(error) => {
-            return Outcome::of(
-                OutcomeKind::Failed,
-                format!("could not be read before the write, so nothing was changed: {error}"),
-            );
-        }
+        Observed::Unknown(error) => return Some(unread(error)),
     };
-    if difference(after, now).is_none() {
-        return Outcome::of(OutcomeKind::Skipped, Outcome::ALREADY.to_owned());
+    if difference(planned.after, now).is_none() {
+        return Some(Outcome::of(
+            OutcomeKind::Skipped,
+            Outcome::ALREADY.to_owned(),
+        ));
     }
-    if let Some(moved) = difference(before, now) {
-        return Outcome::of(OutcomeKind::Stale, format!("moved since the plan: {moved}"));
+    if let Some(moved) = difference(planned.before, now) {
+        return Some(Outcome::of(
+            OutcomeKind::Stale,
+            format!("moved since the plan: {moved}"),
+        ));
     }
     if let Some(element) = reading.unknown_element {
-        return Outcome::of(
+        return Some(Outcome::of(
             OutcomeKind::Stale,
             format!(
                 "the configuration has <{element}> now, which this version does not know and would lose"
             ),
-        );
+        ));
     }
-    if run.cancel.is_cancelled() {
-        return Outcome::of(OutcomeKind::Skipped, Outcome::INTERRUPTED.to_owned());
+    match run.cloud.read_tags(target, &subject(change)).await {
+        Observed::Known(tags) => standing(&tags, planned.unless_owned),
+        Observed::Absent => Some(Outcome::of(
+            OutcomeKind::Stale,
+            "the bucket is gone".to_owned(),
+        )),
+        Observed::Unknown(error) => Some(unread(&error)),
     }
-    let call = match after {
+}
+
+pub(super) async fn one(
+    run: &Run<'_>,
+    target: &Target,
+    change: &Change,
+    planned: Planned<'_>,
+) -> Outcome {
+    let (bucket, region) = (&change.resource.name, &change.resource.region);
+    let call = match planned.after {
         Some(configuration) => Call::PutLifecycle {
             region: region.clone(),
             bucket: bucket.clone(),
@@ -66,17 +99,48 @@ pub(super) async fn one(
         },
     };
     let mut refused = None;
-    match write(run, target, &[change.address.as_str()], &call).await {
-        Err(e) => return Outcome::of(OutcomeKind::Failed, e),
-        Ok(results) => {
-            if let Some(Err(e)) = results.into_iter().next() {
-                if !e.maybe_done {
+    for attempt in 1..=TRIES {
+        match look(run, target, change, &planned).await {
+            // The answer to an earlier try was lost, but it was carried out.
+            Some(end) if end.outcome == OutcomeKind::Skipped && refused.is_some() => {
+                return Outcome::of(OutcomeKind::Applied, None);
+            }
+            Some(end) => return end,
+            None if run.cancel.is_cancelled() => {
+                return Outcome::of(OutcomeKind::Skipped, Outcome::INTERRUPTED.to_owned());
+            }
+            None => {}
+        }
+        match write(run, target, &[change.address.as_str()], &call).await {
+            Err(e) => return Outcome::of(OutcomeKind::Failed, e),
+            Ok(results) => match results.into_iter().next() {
+                Some(Err(e)) if e.is_transient() && attempt < TRIES => {
+                    let pause = Duration::from_millis(250 << attempt);
+                    tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
+                    refused = Some(e.to_string());
+                }
+                Some(Err(e)) if !e.maybe_done => {
                     return Outcome::of(OutcomeKind::Failed, e.to_string());
                 }
-                refused = Some(e.to_string());
-            }
+                Some(Err(e)) => {
+                    refused = Some(e.to_string());
+                    break;
+                }
+                _ => break,
+            },
         }
     }
+    verify(run, target, change, planned.after, refused).await
+}
+
+async fn verify(
+    run: &Run<'_>,
+    target: &Target,
+    change: &Change,
+    after: Option<&LifecycleConfiguration>,
+    refused: Option<String>,
+) -> Outcome {
+    let (bucket, region) = (&change.resource.name, &change.resource.region);
     let mut problem = String::new();
     for wait in VERIFY_AFTER {
         tokio::time::sleep(wait).await;
@@ -93,8 +157,10 @@ pub(super) async fn one(
             None => return Outcome::of(OutcomeKind::Applied, None),
             Some(wrong) => {
                 problem = match &refused {
-                    Some(error) => format!("{error}; the bucket is unchanged"),
-                    None => format!("not as planned after the write: {wrong}"),
+                    Some(error) => format!("{error}; the bucket is not as planned"),
+                    None => format!(
+                        "written, but not visible as planned after {VERIFY_SECONDS} s: {wrong}"
+                    ),
                 }
             }
         }

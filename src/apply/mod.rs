@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use crate::cloud::{Call, Cloud, CloudError, Subject, Target};
-use crate::model::ResourceType;
+use crate::model::{IGNORE_TAG, ResourceType, Tags, ignore_reason, owner_of};
 use crate::plan::{ActionKind, Change, Operation, Plan};
 use journal::Journal;
 
@@ -115,8 +115,12 @@ pub async fn apply(run: &Run<'_>, plan: &Plan) -> Vec<Outcome> {
     let mut batches: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     for (i, change) in plan.changes.iter().enumerate() {
         let key = match &change.operation {
-            Operation::Tags { after, .. } => format!(
-                "tags {} {} {}",
+            Operation::Tags {
+                after,
+                unless_owned,
+                ..
+            } => format!(
+                "tags {} {} {unless_owned} {}",
                 change.address.environment(),
                 change.resource.region,
                 serde_json::to_string(after).unwrap_or_default()
@@ -182,8 +186,17 @@ async fn one_batch(
     };
     match &changes[0].operation {
         Operation::Tags { .. } => tags::batch(run, target, changes).await,
-        Operation::Lifecycle { before, after } => {
-            vec![lifecycle::one(run, target, changes[0], before.as_ref(), after.as_ref()).await]
+        Operation::Lifecycle {
+            before,
+            after,
+            unless_owned,
+        } => {
+            let planned = lifecycle::Planned {
+                before: before.as_ref(),
+                after: after.as_ref(),
+                unless_owned: *unless_owned,
+            };
+            vec![lifecycle::one(run, target, changes[0], planned).await]
         }
     }
 }
@@ -217,12 +230,35 @@ fn subject(change: &Change) -> Subject {
     }
 }
 
+/// Why a resource is to be left alone by its tags as they are right now; the plan may rest on tags
+/// that were older.
+fn standing(tags: &Tags, unless_owned: bool) -> Option<Outcome> {
+    if ignore_reason(tags).is_some() {
+        return Some(Outcome::of(
+            OutcomeKind::Stale,
+            format!("the resource bears {IGNORE_TAG} now, so it is left alone"),
+        ));
+    }
+    match owner_of(tags) {
+        Some(owner) if unless_owned => Some(Outcome::of(
+            OutcomeKind::Stale,
+            format!("the resource belongs to {owner}, so it is left alone"),
+        )),
+        _ => None,
+    }
+}
+
 /// How long to wait before each further look at what was written: reads may lag behind writes.
-const VERIFY_AFTER: [Duration; 6] = [
+const VERIFY_AFTER: [Duration; 8] = [
     Duration::ZERO,
     Duration::from_millis(200),
     Duration::from_millis(500),
     Duration::from_secs(1),
     Duration::from_secs(2),
     Duration::from_secs(4),
+    Duration::from_secs(8),
+    Duration::from_secs(15),
 ];
+
+/// The sum of [`VERIFY_AFTER`], for messages.
+const VERIFY_SECONDS: u32 = 31;

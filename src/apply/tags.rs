@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::join_all;
 
-use super::{Outcome, OutcomeKind, Run, VERIFY_AFTER, subject, write};
+use super::{Outcome, OutcomeKind, Run, VERIFY_AFTER, VERIFY_SECONDS, standing, subject, write};
 use crate::cloud::{Call, Subject, Target};
 use crate::inventory::Observed;
 use crate::model::Tags;
@@ -14,7 +14,7 @@ type Values = BTreeMap<String, Option<String>>;
 
 fn values(change: &Change) -> (&Values, &Values) {
     match &change.operation {
-        Operation::Tags { before, after } => (before, after),
+        Operation::Tags { before, after, .. } => (before, after),
         // Batches are made of tag changes only.
         Operation::Lifecycle { .. } => unreachable!("a lifecycle change in a tag batch"),
     }
@@ -49,6 +49,16 @@ async fn look(run: &Run<'_>, target: &Target, change: &Change, subject: &Subject
             ));
         }
     };
+    let unless_owned = matches!(
+        change.operation,
+        Operation::Tags {
+            unless_owned: true,
+            ..
+        }
+    );
+    if let Some(end) = standing(&tags, unless_owned) {
+        return Look::End(end);
+    }
     let now = project_tags(&tags, before.keys());
     if &now == after {
         return Look::End(Outcome::of(
@@ -93,6 +103,7 @@ pub(super) async fn batch(run: &Run<'_>, target: &Target, changes: &[&Change]) -
             .map(|(change, subject)| look(run, target, change, subject)),
     )
     .await;
+    let mut doubts: Vec<Option<String>> = vec![None; changes.len()];
     let mut outcomes: Vec<Option<Outcome>> = Vec::new();
     let mut seen: Vec<Tags> = Vec::new();
     for look in looks {
@@ -120,6 +131,7 @@ pub(super) async fn batch(run: &Run<'_>, target: &Target, changes: &[&Change]) -
             changes,
             &subjects,
             &mut outcomes,
+            &mut doubts,
             |resources| Call::TagResources {
                 region: subjects[0].region.clone(),
                 resources,
@@ -129,12 +141,39 @@ pub(super) async fn batch(run: &Run<'_>, target: &Target, changes: &[&Change]) -
         .await;
     }
     if !remove.is_empty() {
+        // An old spelling may be the last place where its value stands: it goes only once the right
+        // key was seen with it.
+        let added: Values = after
+            .iter()
+            .filter(|(_, v)| v.is_some())
+            .map(|(k, v)| (k.clone(), v.clone()))
+            .collect();
+        let open: Vec<usize> = (0..outcomes.len())
+            .filter(|i| outcomes[*i].is_none())
+            .collect();
+        let checks = join_all(open.iter().map(|i| {
+            verify(
+                run,
+                target,
+                &subjects[*i],
+                &added,
+                &seen[*i],
+                doubts[*i].as_deref(),
+            )
+        }))
+        .await;
+        for (i, check) in open.into_iter().zip(checks) {
+            if check.outcome != OutcomeKind::Applied {
+                outcomes[i] = Some(check);
+            }
+        }
         step(
             run,
             target,
             changes,
             &subjects,
             &mut outcomes,
+            &mut doubts,
             |resources| Call::UntagResources {
                 region: subjects[0].region.clone(),
                 resources,
@@ -148,8 +187,11 @@ pub(super) async fn batch(run: &Run<'_>, target: &Target, changes: &[&Change]) -
             .iter()
             .zip(&subjects)
             .zip(&seen)
-            .filter(|((outcome, _), _)| outcome.is_none())
-            .map(|((_, subject), seen)| verify(run, target, subject, after, seen)),
+            .zip(&doubts)
+            .filter(|(((outcome, _), _), _)| outcome.is_none())
+            .map(|(((_, subject), seen), doubt)| {
+                verify(run, target, subject, after, seen, doubt.as_deref())
+            }),
     )
     .await;
     let mut verified = verified.into_iter();
@@ -174,6 +216,7 @@ async fn step(
     changes: &[&Change],
     subjects: &[Subject],
     outcomes: &mut [Option<Outcome>],
+    doubts: &mut [Option<String>],
     call: impl Fn(Vec<Subject>) -> Call,
 ) {
     let open: Vec<usize> = (0..outcomes.len())
@@ -193,10 +236,10 @@ async fn step(
         Ok(results) => {
             for (i, result) in open.into_iter().zip(results) {
                 // Where the answer was lost, verifying tells what happened.
-                if let Err(e) = result
-                    && !e.maybe_done
-                {
-                    outcomes[i] = Some(Outcome::of(OutcomeKind::Failed, e.to_string()));
+                match result {
+                    Ok(()) => {}
+                    Err(e) if e.maybe_done => doubts[i] = Some(e.to_string()),
+                    Err(e) => outcomes[i] = Some(Outcome::of(OutcomeKind::Failed, e.to_string())),
                 }
             }
         }
@@ -209,6 +252,7 @@ async fn verify(
     subject: &Subject,
     after: &Values,
     seen: &Tags,
+    doubt: Option<&str>,
 ) -> Outcome {
     let mut problem = String::new();
     for wait in VERIFY_AFTER {
@@ -220,11 +264,14 @@ async fn verify(
                     .keys()
                     .find(|k| !after.contains_key(*k) && !tags.contains_key(*k));
                 if let Some((key, value)) = after.iter().find(|(k, v)| now[*k] != **v) {
-                    problem = format!(
-                        "tag {key} is {} after the write, not {}",
-                        show(&now[key]),
-                        show(value)
-                    );
+                    problem = match doubt {
+                        Some(error) => format!("{error}; tag {key} is {}", show(&now[key])),
+                        None => format!(
+                            "written, but tag {key} is {} and not {} after {VERIFY_SECONDS} s",
+                            show(&now[key]),
+                            show(value)
+                        ),
+                    };
                 } else if let Some(key) = foreign_lost {
                     problem = format!("tag {key}, which is not ours, is gone after the write");
                 } else {

@@ -102,7 +102,8 @@ pub fn join(reading: RegionReading) -> Joined {
         if !wanted || listed.contains(&kind) || is_automatic(&parsed, name) {
             continue;
         }
-        if !kind.is_listed() && !explored {
+        // A search by region does not find what has none.
+        if !kind.is_listed() && (!explored || parsed.region.is_empty()) {
             joined.not_checked.insert(NotChecked {
                 kind: kind.to_string(),
                 region: region.clone(),
@@ -110,15 +111,12 @@ pub fn join(reading: RegionReading) -> Joined {
             });
         }
         let name = name.to_owned();
-        let region = match parsed.region {
-            "" if kind != ResourceType::S3_BUCKET => "global".to_owned(),
-            _ => region.clone(),
-        };
         joined.resources.push(Resource {
             arn,
             kind,
             name,
-            region,
+            // Of the endpoint that reported it: there it can be read again and written.
+            region: region.clone(),
             tags: Observed::Known(tags),
         });
     }

@@ -15,6 +15,7 @@ mod lambda;
 mod lifecycle;
 mod lifecycle_xml;
 mod listing;
+mod lock;
 mod logs;
 mod observe;
 mod own;
@@ -37,7 +38,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::cloud::{Call, Cloud, CloudError, LifecycleReading, Meter, Target, Want};
+use crate::cloud::{
+    Call, Cloud, CloudError, LifecycleReading, LockError, LockPlace, Meter, Target, Want,
+};
 use crate::inventory::{EnvironmentInventory, Observed};
 use crate::model::Tags;
 
@@ -170,6 +173,24 @@ impl Cloud for AwsCloud {
         };
         let locate = |result: Result<(), _>| result.map_err(|e| located(e, &session, region));
         results.into_iter().map(locate).collect()
+    }
+
+    async fn lock(&self, place: &LockPlace, body: &str) -> Result<String, LockError> {
+        let session = self.session(&place.target);
+        let clients = session.region(&place.region).await;
+        let taken = lock::acquire(&clients, &place.bucket, &place.key, body).await;
+        taken.map_err(|error| match error {
+            LockError::Failed(e) => LockError::Failed(located(e, &session, &place.region)),
+            held => held,
+        })
+    }
+
+    async fn unlock(&self, place: &LockPlace, body: &str, token: &str) -> Result<(), CloudError> {
+        let session = self.session(&place.target);
+        let clients = session.region(&place.region).await;
+        lock::release(&clients, &place.bucket, &place.key, body, token)
+            .await
+            .map_err(|error| located(error, &session, &place.region))
     }
 
     fn meter(&self) -> &Meter {

@@ -178,7 +178,8 @@ async fn read_own(
             resource.tags = Observed::Known(tags);
             Some((resource, None))
         }
-        Err(error) if error::is_not_found(&error) => None,
+        // Also where the service does not know what its own listing has just shown: that may be a
+        // resource on its way out, but it was not seen, and is not to vanish without a word.
         Err(error) => {
             resource.tags = Observed::Unknown(error::text(&error));
             Some((resource, Some(error)))

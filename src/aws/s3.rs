@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_sdk_s3::types::{Tag, Tagging};
+use aws_smithy_types::retry::RetryConfig;
 use futures::future::BoxFuture;
 
 use super::error::{self, Named};
@@ -49,7 +50,9 @@ pub async fn list(region: &Region) -> (Vec<(String, Option<String>)>, Option<Clo
 pub async fn locate(region: &Region, bucket: &str) -> Result<String, CloudError> {
     const HEADER: &str = "x-amz-bucket-region";
     let _slot = region.slot().await;
-    let answer = region.s3().head_bucket().bucket(bucket).send().await;
+    let call = region.s3().head_bucket().bucket(bucket);
+    let call = call.expected_bucket_owner(&region.account);
+    let answer = call.send().await;
     if let Err(error) = &answer
         && let Some(found) = error.raw_response().and_then(|r| r.headers().get(HEADER))
     {
@@ -91,6 +94,13 @@ pub async fn read_lifecycle(region: &Region, bucket: &str) -> Result<LifecycleRe
     })
 }
 
+/// One attempt only: a write that replaces everything must not be repeated without reading again
+/// what others may have written meanwhile.
+fn once() -> aws_sdk_s3::config::Builder {
+    aws_sdk_s3::config::Config::builder().retry_config(RetryConfig::disabled())
+}
+
+/// One attempt; see [`once`].
 pub async fn put_lifecycle(
     region: &Region,
     bucket: &str,
@@ -99,39 +109,34 @@ pub async fn put_lifecycle(
     let operation = "s3:PutBucketLifecycleConfiguration";
     let (header, rules) = lifecycle::to_sdk(configuration)
         .map_err(|message| error::own(operation, "Unwritable", message))?;
-    patiently(operation, || {
-        Box::pin(async {
-            region
-                .s3()
-                .put_bucket_lifecycle_configuration()
-                .bucket(bucket)
-                .expected_bucket_owner(&region.account)
-                .set_transition_default_minimum_object_size(header.clone())
-                .lifecycle_configuration(rules.clone())
-                .send()
-                .await
-                .named(operation)
-                .map(drop)
-        })
-    })
-    .await
+    region
+        .s3()
+        .put_bucket_lifecycle_configuration()
+        .bucket(bucket)
+        .expected_bucket_owner(&region.account)
+        .set_transition_default_minimum_object_size(header)
+        .lifecycle_configuration(rules)
+        .customize()
+        .config_override(once())
+        .send()
+        .await
+        .named(operation)
+        .map(drop)
 }
 
+/// One attempt; see [`once`].
 pub async fn delete_lifecycle(region: &Region, bucket: &str) -> Result<(), CloudError> {
-    let operation = "s3:DeleteBucketLifecycle";
-    patiently(operation, || {
-        Box::pin(async {
-            let call = region.s3().delete_bucket_lifecycle().bucket(bucket);
-            let call = call.expected_bucket_owner(&region.account);
-            call.send().await.named(operation).map(drop)
-        })
-    })
-    .await
+    let call = region.s3().delete_bucket_lifecycle().bucket(bucket);
+    call.expected_bucket_owner(&region.account)
+        .customize()
+        .config_override(once())
+        .send()
+        .await
+        .named("s3:DeleteBucketLifecycle")
+        .map(drop)
 }
 
-/// Repeats a write that S3 aborted because of another one on the same bucket, which the SDK does not.
-///
-/// Source: S3 API reference, PutBucketTagging (`OperationAborted`).
+/// Repeats a read-merge-write, from the read on, while the write fails in passing.
 async fn patiently<'a>(
     operation: &str,
     mut write: impl FnMut() -> BoxFuture<'a, Result<(), CloudError>>,
@@ -139,14 +144,10 @@ async fn patiently<'a>(
     const TRIES: u32 = 5;
     for attempt in 1..TRIES {
         match write().await {
-            Err(error) if error.code == "OperationAborted" => {
-                tracing::debug!(
-                    operation,
-                    attempt,
-                    "aborted by a concurrent change, trying again"
-                );
+            Err(error) if error.is_transient() => {
+                tracing::debug!(operation, attempt, code = error.code, "trying again");
                 let pause =
-                    Duration::from_millis(500 << attempt).mul_f64(0.5 + fastrand::f64() / 2.0);
+                    Duration::from_millis(250 << attempt).mul_f64(0.5 + fastrand::f64() / 2.0);
                 tokio::time::sleep(pause).await;
             }
             outcome => return outcome,
@@ -191,6 +192,7 @@ async fn change_tags(
             if after.is_empty() {
                 let call = region.s3().delete_bucket_tagging().bucket(&subject.name);
                 let call = call.expected_bucket_owner(&region.account);
+                let call = call.customize().config_override(once());
                 return call.send().await.named("s3:DeleteBucketTagging").map(drop);
             }
             let set = after
@@ -205,6 +207,8 @@ async fn change_tags(
                 .bucket(&subject.name)
                 .expected_bucket_owner(&region.account)
                 .tagging(set)
+                .customize()
+                .config_override(once())
                 .send()
                 .await
                 .named(operation)

@@ -21,7 +21,7 @@ const CONNECTION_ATTEMPTS: u32 = 4;
 /// Attempts that end in a timeout, which are slow enough by themselves.
 const TIMEOUT_ATTEMPTS: u32 = 3;
 /// Attempts at a server error that is a web page: a proxy or an emulator, not the service.
-const PAGE_ATTEMPTS: u32 = 2;
+const PAGE_ATTEMPTS: u32 = 3;
 
 /// An interceptor of every client.
 #[derive(Debug)]

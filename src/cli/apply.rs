@@ -9,7 +9,7 @@ use super::context::{Interrupt, Progress};
 use super::session::{Session, aws, guard, project_dir, sandbox_state, state_dir};
 use super::{Failure, Format, Global, exit, plan};
 use crate::apply::journal::Journal;
-use crate::apply::lock::LocalLock;
+use crate::apply::lock::{LocalLock, RemoteLock};
 use crate::apply::{Limits, Outcome, OutcomeKind, Run, apply};
 use crate::cloud::{Cloud, Target};
 use crate::plan::{Plan, file};
@@ -37,6 +37,9 @@ pub struct ApplyArgs {
     /// Remove what opsctl made
     #[arg(long)]
     pub destroy: bool,
+    /// Break the lock that this run holds, because it is dead
+    #[arg(long, value_name = "RUN-ID")]
+    pub force_unlock: Option<String>,
     /// Allow changes that cause an outage (none in this version does)
     #[arg(long)]
     pub allow_disruptive: bool,
@@ -98,6 +101,15 @@ pub async fn run(global: &Global, args: &ApplyArgs) -> super::Outcome {
             "the journal could not be begun, so nothing was changed: {e}"
         ))
     })?;
+    let remote = match &plan.lock {
+        Some(place) => {
+            guard(cloud.as_ref(), &[&place.target]).await?;
+            let force = args.force_unlock.as_deref();
+            let taken = RemoteLock::acquire(cloud.as_ref(), place, journal.run_id(), force).await;
+            Some(taken.map_err(Failure::new)?)
+        }
+        None => None,
+    };
     let outcomes = {
         let progress = Progress::bar(global, plan.changes.len() as u64, "applying");
         let cancel = interrupt.cancel.clone();
@@ -125,6 +137,11 @@ pub async fn run(global: &Global, args: &ApplyArgs) -> super::Outcome {
         watcher.abort();
         outcomes
     };
+    if let Some(lock) = remote
+        && let Err(e) = lock.release().await
+    {
+        global.say(&format!("warning: the lock could not be released: {e}"));
+    }
     let mut plan = plan;
     plan.api = cloud.meter().snapshot();
     let tally = tally(&outcomes);
@@ -209,7 +226,10 @@ async fn confirm(plan: &Plan, interrupt: &Interrupt) -> Result<bool, Failure> {
         .iter()
         .map(|t| format!("{} ({})", t.environment, t.account))
         .collect();
-    let ask = tokio::task::spawn_blocking({
+    // A thread of its own: one that waits for a line cannot be cancelled, and must not keep the
+    // runtime from ending.
+    let (send, ask) = tokio::sync::oneshot::channel();
+    std::thread::spawn({
         let question = format!(
             "\nApply {} changes to {}? Only `yes` will do: ",
             plan.changes.len(),
@@ -219,7 +239,7 @@ async fn confirm(plan: &Plan, interrupt: &Interrupt) -> Result<bool, Failure> {
             let _ = write!(std::io::stderr(), "{question}");
             let mut answer = String::new();
             let read = std::io::stdin().lock().read_line(&mut answer);
-            read.is_ok() && answer.trim() == "yes"
+            let _ = send.send(read.is_ok() && answer.trim() == "yes");
         }
     });
     tokio::select! {

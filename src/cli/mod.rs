@@ -38,7 +38,7 @@ pub mod exit {
     pub const TERMINATED: i32 = 143;
 }
 
-/// Plan, apply and audit what a startup on AWS runs on: tags, budgets, S3 lifecycle, alarms, backups.
+/// Keeps the AWS accounts of a startup in order: shows what it would change, and changes that.
 #[derive(Debug, Parser)]
 #[command(
     name = "opsctl",

@@ -10,10 +10,10 @@ use jiff::Timestamp;
 use super::context::{Interrupt, Progress};
 use super::{Failure, Global};
 use crate::aws::{AwsCloud, Settings};
-use crate::cloud::{Cloud, Target, Want};
+use crate::cloud::{Cloud, LockPlace, Target, Want};
 use crate::config::load::find_project;
 use crate::config::source::suggest;
-use crate::config::workspace::Workspace;
+use crate::config::workspace::{Environment, Workspace};
 use crate::config::{Loaded, Resolved};
 use crate::model::Control;
 use crate::plan::Plan;
@@ -152,11 +152,8 @@ impl Session {
                 continue;
             }
             let stage = stage.unwrap_or(&environment.stage.value);
-            let configured: Vec<String> = environment
-                .regions
-                .iter()
-                .map(|r| r.value.clone())
-                .collect();
+            let whole = target(name, environment);
+            let configured = whole.regions.clone();
             let regions: Vec<String> = configured
                 .iter()
                 .filter(|r| global.regions.is_empty() || global.regions.contains(r))
@@ -173,17 +170,7 @@ impl Session {
                 .loaded
                 .resolve(Some(name), stage)
                 .map_err(|found| Failure::files(self.loaded.clone(), found))?;
-            out.push((
-                Target {
-                    environment: name.clone(),
-                    account: environment.account.value.clone(),
-                    regions,
-                    profile: environment.profile.clone(),
-                    role_arn: environment.role_arn.as_ref().map(|r| r.value.clone()),
-                    external_id: environment.external_id.clone(),
-                },
-                resolved,
-            ));
+            out.push((Target { regions, ..whole }, resolved));
         }
         if out.is_empty() {
             let at: Vec<String> = workspace
@@ -201,6 +188,26 @@ impl Session {
             )));
         }
         Ok(out)
+    }
+
+    /// Where `[lock]` keeps the lock of this project.
+    fn lock_place(&self) -> Result<Option<LockPlace>, Failure> {
+        let workspace = self.workspace()?;
+        let Some(lock) = &workspace.lock else {
+            return Ok(None);
+        };
+        Ok(workspace
+            .environments
+            .get(&lock.environment.value)
+            .map(|environment| {
+                let target = target(&lock.environment, environment);
+                LockPlace {
+                    region: target.regions.first().cloned().unwrap_or_default(),
+                    target,
+                    bucket: lock.bucket.clone(),
+                    key: format!("opsctl/{}.lock", workspace.project.name.value),
+                }
+            }))
     }
 
     /// Guards the accounts, observes them all at once, and builds the plan.
@@ -265,9 +272,26 @@ impl Session {
                 now: Timestamp::now(),
                 accepted: &accepted,
                 sandbox: self.sandbox.clone(),
+                lock: self.lock_place()?,
                 api: self.cloud.meter().snapshot(),
             },
         ))
+    }
+}
+
+/// An environment as the cloud is asked for it.
+fn target(name: &str, environment: &Environment) -> Target {
+    Target {
+        environment: name.to_owned(),
+        account: environment.account.value.clone(),
+        regions: environment
+            .regions
+            .iter()
+            .map(|r| r.value.clone())
+            .collect(),
+        profile: environment.profile.clone(),
+        role_arn: environment.role_arn.as_ref().map(|r| r.value.clone()),
+        external_id: environment.external_id.clone(),
     }
 }
 

@@ -222,6 +222,7 @@ impl Loaded {
                 found.extend(errors);
             }
         }
+        let of_stages = found.clone();
         if let Some(workspace) = &self.workspace {
             for (name, environment) in &workspace.environments {
                 let stage = &environment.stage;
@@ -232,7 +233,13 @@ impl Loaded {
                     continue;
                 };
                 match self.resolve(Some(name), &stage.value) {
-                    Err(errors) => found.extend(errors),
+                    // What is wrong only here says for whom it is.
+                    Err(errors) => found.extend(errors.into_iter().map(|mut d| {
+                        if !of_stages.contains(&d) && !self.diagnostics.contains(&d) {
+                            d.message = format!("{} (in the environment `{name}`)", d.message);
+                        }
+                        d
+                    })),
                     Ok(resolved) => found.extend(resolved.policies.check(&self.sources)),
                 }
                 let band = profile.file.stage.monthly_cost_usd;

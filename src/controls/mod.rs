@@ -78,6 +78,14 @@ pub(crate) fn standing(input: &Input, resource: &Resource, owned: OwnedElsewhere
     if ignore_reason(tags).is_some() {
         return Standing::Ignored;
     }
+    // Tagging a stack or a stack set starts an update of all that is in it: never ours to begin.
+    // Source: API model `tagging:TagResources`.
+    if resource.kind.as_str().starts_with("cloudformation-") {
+        return Standing::Owned(Owner {
+            tool: "CloudFormation",
+            detail: "to tag it would update the stack".to_owned(),
+        });
+    }
     let mut expired = None;
     for (name, exempt) in input.resolved.policies.tags.iter().flat_map(|t| &t.exempt) {
         if exempt.matches.resource(resource) == Matched::Yes {

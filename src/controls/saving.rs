@@ -1,3 +1,5 @@
+//! # Saving of a transition rule
+//!
 //! What a transition rule saves per month, from a bucket's size and object count.
 //!
 //! The metrics tell how much a bucket holds, not how old it is. The estimate assumes a bucket in

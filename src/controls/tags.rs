@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 
 use super::{Input, Report, Standing, expired_exemption, reference, standing};
 use crate::config::Origin;
-use crate::config::policy::TagPolicy;
+use crate::config::policy::{OwnedElsewhere, TagPolicy};
 use crate::config::values::Matched;
 use crate::inventory::Resource;
 use crate::model::{Control, Risk, Severity, Tags, check_tag_value};
@@ -396,7 +396,11 @@ impl<'a> Resolution<'a> {
             monthly_cost_delta_usd: Some("0.00".to_owned()),
             cost_basis: None,
             fields: self.fields,
-            operation: Operation::Tags { before, after },
+            operation: Operation::Tags {
+                before,
+                after,
+                unless_owned: self.policy.owned_elsewhere == OwnedElsewhere::Leave,
+            },
         };
         (Some(change), self.findings)
     }

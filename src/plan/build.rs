@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 
 use super::file::seal;
-use super::{Accepted, ActionKind, FORMAT_VERSION, Plan, ScopeEntry, Summary, total_delta};
-use crate::cloud::{ApiUse, Target};
+use super::{Accepted, ActionKind, Change, FORMAT_VERSION, Plan, ScopeEntry, Summary, total_delta};
+use crate::cloud::{ApiUse, LockPlace, Target};
 use crate::config::Resolved;
 use crate::config::workspace::AcceptUnobserved;
 use crate::controls::{self, Input};
@@ -31,6 +31,7 @@ pub struct PlanRequest<'a> {
     pub now: Timestamp,
     pub accepted: &'a BTreeMap<String, AcceptUnobserved>,
     pub sandbox: Option<String>,
+    pub lock: Option<LockPlace>,
     pub api: ApiUse,
 }
 
@@ -55,6 +56,7 @@ pub fn build(environments: &[PlanEnvironment], request: &PlanRequest) -> Plan {
         notes: Vec::new(),
         sandbox: request.sandbox.clone(),
         targets: Vec::new(),
+        lock: request.lock.clone(),
         digest: String::new(),
     };
     let mut unchanged = 0;
@@ -111,6 +113,7 @@ pub fn build(environments: &[PlanEnvironment], request: &PlanRequest) -> Plan {
                 .cloned(),
         );
     }
+    plan.notes.extend(one_writer_each(&mut plan.changes));
     plan.accepted_unobserved = accept(&mut plan.unobserved, request.accepted, today);
     for (name, accepted) in request.accepted {
         if today > accepted.until.value.0 {
@@ -139,6 +142,29 @@ pub fn build(environments: &[PlanEnvironment], request: &PlanRequest) -> Plan {
     };
     seal(&mut plan);
     plan
+}
+
+/// Two environments that share an account see the same resources: a change that both want is
+/// planned once, and one on which they disagree not at all.
+fn one_writer_each(changes: &mut Vec<Change>) -> Vec<String> {
+    let mut wanted: BTreeMap<(String, Control), Vec<Change>> = BTreeMap::new();
+    for change in std::mem::take(changes) {
+        let key = (change.resource.arn.clone(), change.control);
+        wanted.entry(key).or_default().push(change);
+    }
+    let mut notes = Vec::new();
+    for ((arn, control), mut rivals) in wanted {
+        if rivals.iter().all(|c| c.after == rivals[0].after) {
+            changes.push(rivals.swap_remove(0));
+            continue;
+        }
+        let who: Vec<&str> = rivals.iter().map(|c| c.address.environment()).collect();
+        notes.push(format!(
+            "{control}: {arn} is not planned: {} share its account and want different things",
+            who.join(" and ")
+        ));
+    }
+    notes
 }
 
 /// Takes the gaps that the workspace accepts off the list, and says which and until when.

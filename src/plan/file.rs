@@ -68,14 +68,32 @@ pub fn save(plan: &Plan, path: &Path) -> Result<(), PlanFileError> {
 }
 
 /// Writes a file so that a reader sees the old one or the whole new one, also after a crash.
+///
+/// A symbolic link is followed; what is no regular file (`/dev/null`, a pipe) is written into.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     use std::io::Write;
+    use std::os::unix::fs::PermissionsExt;
+    let path = &std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+    let existing = std::fs::metadata(path).ok();
+    if existing.as_ref().is_some_and(|m| !m.is_file()) {
+        return std::fs::File::options()
+            .write(true)
+            .open(path)?
+            .write_all(bytes);
+    }
     let folder = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
     std::fs::create_dir_all(folder)?;
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    // The permissions of the old file, else what the umask leaves of the usual ones.
+    let permissions = existing.map_or_else(
+        || std::fs::Permissions::from_mode(0o666),
+        |m| m.permissions(),
+    );
+    let mut file = tempfile::Builder::new()
+        .permissions(permissions)
+        .tempfile_in(folder)?;
     file.write_all(bytes)?;
     file.as_file().sync_all()?;
     file.persist(path).map_err(|e| e.error)?;

@@ -9,7 +9,7 @@ use rust_decimal::Decimal;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::cloud::{ApiUse, Target};
+use crate::cloud::{ApiUse, LockPlace, Target};
 use crate::inventory::{Gap, NotChecked};
 use crate::model::lifecycle::LifecycleConfiguration;
 use crate::model::{Address, Control, Risk, Severity, Tags};
@@ -75,11 +75,14 @@ pub enum Operation {
     Tags {
         before: BTreeMap<String, Option<String>>,
         after: BTreeMap<String, Option<String>>,
+        /// Not if CloudFormation, Terraform or the like owns the resource by then.
+        unless_owned: bool,
     },
     /// The whole configuration, as it was seen (`None`: not there), and as it shall be.
     Lifecycle {
         before: Option<LifecycleConfiguration>,
         after: Option<LifecycleConfiguration>,
+        unless_owned: bool,
     },
 }
 
@@ -202,6 +205,9 @@ pub struct Plan {
     pub sandbox: Option<String>,
     /// Where the changes go: accounts, regions, credentials by name.
     pub targets: Vec<Target>,
+    /// The lock that an apply takes first, where one is configured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lock: Option<LockPlace>,
     /// SHA-256 over the rest of the document.
     pub digest: String,
 }

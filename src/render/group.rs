@@ -276,7 +276,7 @@ pub(super) fn groups<'a>(changes: &[&'a Change], max: usize) -> Vec<Group<'a>> {
 
 /// How many rules of others stay as they are, and how many would not.
 pub(super) fn foreign_rules(operation: &Operation) -> Option<(u64, u64)> {
-    let Operation::Lifecycle { before, after } = operation else {
+    let Operation::Lifecycle { before, after, .. } = operation else {
         return None;
     };
     let foreign = |side: &Option<_>| -> Vec<Rule> {

@@ -3,6 +3,7 @@
 
 pub mod scenario;
 pub mod world;
+mod writes;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -10,12 +11,14 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 
-use crate::cloud::{Call, Cloud, CloudError, LifecycleReading, Meter, Subject, Target, Want};
+use crate::cloud::{
+    Call, Cloud, CloudError, LifecycleReading, LockError, LockPlace, Meter, Subject, Target, Want,
+};
 use crate::inventory::{Bucket, EnvironmentInventory, Gap, Observed, Resource};
-use crate::model::lifecycle::LifecycleConfiguration;
 use crate::model::{Control, ResourceType, Tags, check_tag_key, check_tag_value};
 use crate::plan::file::write_atomically;
 use world::{Account, World};
+use writes::{each, put_lifecycle};
 
 /// What a fault does to one call.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -476,76 +479,40 @@ impl Cloud for Sandbox {
         result.unwrap_or_else(|e| vec![Err(refused("sandbox", "StateFile", e)); count])
     }
 
+    async fn lock(&self, place: &LockPlace, body: &str) -> Result<String, LockError> {
+        self.meter.request("s3:PutObject", false);
+        let taken = self.change(|world| {
+            let key = format!("{}/{}", place.bucket, place.key);
+            match world.locks.get(&key) {
+                Some(holder) => Err(LockError::Held(holder.clone())),
+                None => {
+                    world.locks.insert(key, body.to_owned());
+                    Ok(String::new())
+                }
+            }
+        });
+        taken.unwrap_or_else(|e| Err(LockError::Failed(refused("s3:PutObject", "StateFile", e))))
+    }
+
+    async fn unlock(&self, place: &LockPlace, body: &str, _: &str) -> Result<(), CloudError> {
+        self.meter.request("s3:DeleteObject", false);
+        let done = self.change(|world| {
+            let key = format!("{}/{}", place.bucket, place.key);
+            if world.locks.get(&key).is_some_and(|holder| holder == body) {
+                world.locks.remove(&key);
+                Ok(())
+            } else {
+                Err(refused(
+                    "s3:DeleteObject",
+                    "NotOurs",
+                    "the lock is somebody else's by now",
+                ))
+            }
+        });
+        done.unwrap_or_else(|e| Err(refused("s3:DeleteObject", "StateFile", e)))
+    }
+
     fn meter(&self) -> &Meter {
         &self.meter
     }
-}
-
-fn lost(operation: &str) -> CloudError {
-    CloudError {
-        operation: operation.to_owned(),
-        code: "connection".to_owned(),
-        message: "the connection was cut before an answer came".to_owned(),
-        maybe_done: true,
-    }
-}
-
-fn each(
-    sandbox: &Sandbox,
-    account: &mut Account,
-    operation: &str,
-    resources: &[Subject],
-    mut f: impl FnMut(&mut Tags) -> Result<(), String>,
-) -> Vec<Result<(), CloudError>> {
-    if resources.is_empty() || resources.len() > 20 {
-        let e = refused(operation, "InvalidParameterException", "1 to 20 resources");
-        return vec![Err(e); resources.len()];
-    }
-    resources
-        .iter()
-        .map(|subject| {
-            let lose = sandbox.enter(account, operation, &subject.name)?;
-            let item = account.resources.get_mut(&subject.arn).ok_or_else(|| {
-                refused(operation, "ResourceNotFoundException", subject.arn.clone())
-            })?;
-            let mut tags = item.tags.clone();
-            f(&mut tags).map_err(|e| refused(operation, "InvalidParameterException", e))?;
-            item.tags = tags;
-            if lose { Err(lost(operation)) } else { Ok(()) }
-        })
-        .collect()
-}
-
-fn put_lifecycle(
-    sandbox: &Sandbox,
-    account: &mut Account,
-    region: &str,
-    bucket: &str,
-    configuration: Option<&LifecycleConfiguration>,
-) -> Result<(), CloudError> {
-    let operation = match configuration {
-        Some(_) => "s3:PutBucketLifecycleConfiguration",
-        None => "s3:DeleteBucketLifecycle",
-    };
-    let lose = sandbox.enter(account, operation, bucket)?;
-    let held = account
-        .buckets
-        .get_mut(bucket)
-        .ok_or_else(|| refused(operation, "NoSuchBucket", bucket))?;
-    if held.region != region {
-        return Err(refused(
-            operation,
-            "PermanentRedirect",
-            format!("the bucket is in {}", held.region),
-        ));
-    }
-    if let Some(violation) = configuration.and_then(|c| c.violations().into_iter().next()) {
-        return Err(refused(operation, "InvalidArgument", violation));
-    }
-    held.lifecycle = configuration.cloned().map(|mut c| {
-        c.transition_default_minimum_object_size
-            .get_or_insert_with(|| "all_storage_classes_128K".to_owned());
-        c
-    });
-    if lose { Err(lost(operation)) } else { Ok(()) }
 }

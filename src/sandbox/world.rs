@@ -61,6 +61,9 @@ pub struct World {
     pub seed: String,
     /// By environment.
     pub accounts: BTreeMap<String, Account>,
+    /// Locks that are held: `bucket/key` and what stands in them.
+    #[serde(default)]
+    pub locks: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -163,6 +166,7 @@ impl Parsed {
             scenario: name.to_owned(),
             seed: seed.to_owned(),
             accounts: BTreeMap::new(),
+            locks: BTreeMap::new(),
         };
         for (environment, config) in &workspace.environments {
             let account = Account {

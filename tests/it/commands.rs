@@ -14,7 +14,11 @@ fn init_writes_files_that_pass_validate_and_never_overwrites() {
         std::fs::write(dir.path().join("policies/tags.toml"), "# mine\n[tags]\n").unwrap();
         let again = opsctl(dir.path(), &["init"]);
         assert_eq!(again.code, 0);
-        assert!(again.stdout.contains("kept   policies/tags.toml"), "{}", again.stdout);
+        assert!(
+            again.stdout.contains("kept   policies/tags.toml"),
+            "{}",
+            again.stdout
+        );
         let kept = std::fs::read_to_string(dir.path().join("policies/tags.toml")).unwrap();
         assert_eq!(kept, "# mine\n[tags]\n");
     }
@@ -24,37 +28,91 @@ fn init_writes_files_that_pass_validate_and_never_overwrites() {
 fn stages_are_listed_shown_and_compared() {
     let dir = TempDir::new().unwrap();
     insta::assert_snapshot!("stage_list", opsctl(dir.path(), &["stage", "list"]).stdout);
-    insta::assert_snapshot!("stage_show", opsctl(dir.path(), &["stage", "show", "stage-3"]).stdout);
-    insta::assert_snapshot!("stage_diff", opsctl(dir.path(), &["stage", "diff", "stage-2", "stage-3"]).stdout);
+    insta::assert_snapshot!(
+        "stage_show",
+        opsctl(dir.path(), &["stage", "show", "stage-3"]).stdout
+    );
+    insta::assert_snapshot!(
+        "stage_diff",
+        opsctl(dir.path(), &["stage", "diff", "stage-2", "stage-3"]).stdout
+    );
     let resolved = opsctl(dir.path(), &["stage", "show", "stage-3", "--resolved"]).stdout;
-    assert!(resolved.contains("backups.retention_days = 14"), "{resolved}");
-    assert!(resolved.contains("# builtin:stacks/stage-3.toml:"), "{resolved}");
-    assert!(resolved.contains("# builtin:policies/tags.toml:"), "{resolved}");
+    assert!(
+        resolved.contains("backups.retention_days = 14"),
+        "{resolved}"
+    );
+    assert!(
+        resolved.contains("# builtin:stacks/stage-3.toml:"),
+        "{resolved}"
+    );
+    assert!(
+        resolved.contains("# builtin:policies/tags.toml:"),
+        "{resolved}"
+    );
     let unknown = opsctl(dir.path(), &["stage", "show", "stage-33"]);
     assert_eq!(unknown.code, 1);
-    assert!(unknown.stderr.contains("did you mean"), "{}", unknown.stderr);
+    assert!(
+        unknown.stderr.contains("did you mean"),
+        "{}",
+        unknown.stderr
+    );
 }
 
 #[test]
 fn layers_win_in_their_order() {
     let dir = project(&[(
         "opsctl.toml",
-        &format!("{}\n[environments.prod.override.backups]\nretention_days = 30\n", crate::support::WORKSPACE),
+        &format!(
+            "{}\n[environments.prod.override.backups]\nretention_days = 30\n",
+            crate::support::WORKSPACE
+        ),
     )]);
-    let shown = json(&opsctl(dir.path(), &["stage", "show", "stage-1", "--resolved", "-e", "prod", "--format", "json"]));
+    let shown = json(&opsctl(
+        dir.path(),
+        &[
+            "stage",
+            "show",
+            "stage-1",
+            "--resolved",
+            "-e",
+            "prod",
+            "--format",
+            "json",
+        ],
+    ));
     let values = shown["stages"][0]["values"].as_array().unwrap();
     let of = |key: &str| values.iter().find(|v| v["key"] == key).unwrap().clone();
     assert_eq!(of("backups.retention_days")["value"], "30");
-    assert!(of("backups.retention_days")["from"].as_str().unwrap().starts_with("opsctl.toml:"));
-    assert!(of("backups.drill_every")["from"].as_str().unwrap().starts_with("stacks/stage-1.toml:"));
-    assert!(of("backups.copy_tags_to_snapshot")["from"].as_str().unwrap().starts_with("policies/backups.toml:"));
+    assert!(
+        of("backups.retention_days")["from"]
+            .as_str()
+            .unwrap()
+            .starts_with("opsctl.toml:")
+    );
+    assert!(
+        of("backups.drill_every")["from"]
+            .as_str()
+            .unwrap()
+            .starts_with("stacks/stage-1.toml:")
+    );
+    assert!(
+        of("backups.copy_tags_to_snapshot")["from"]
+            .as_str()
+            .unwrap()
+            .starts_with("policies/backups.toml:")
+    );
     assert_eq!(of("tags.defaults.project")["value"], "\"shop\"");
 }
 
 #[test]
 fn usage_mistakes_exit_1_and_help_exits_0() {
     let dir = TempDir::new().unwrap();
-    for args in [&["plan", "--nonsense"][..], &["frobnicate"], &["plan", "--control", "taggs"], &["plan", "--timeout", "soon"]] {
+    for args in [
+        &["plan", "--nonsense"][..],
+        &["frobnicate"],
+        &["plan", "--control", "taggs"],
+        &["plan", "--timeout", "soon"],
+    ] {
         let ran = opsctl(dir.path(), args);
         assert_eq!(ran.code, 1, "{args:?}");
         assert_eq!(ran.stdout, "", "{args:?}");
@@ -68,18 +126,35 @@ fn usage_mistakes_exit_1_and_help_exits_0() {
     assert_eq!(nowhere.code, 1);
     assert!(nowhere.stderr.contains("opsctl init"), "{}", nowhere.stderr);
     let stage = opsctl(dir.path(), &["plan", "--sandbox", "stage-3"]);
-    assert!(stage.stderr.contains("opsctl plan stage-3 --sandbox"), "{}", stage.stderr);
+    assert!(
+        stage.stderr.contains("opsctl plan stage-3 --sandbox"),
+        "{}",
+        stage.stderr
+    );
 }
 
 #[test]
 fn results_go_to_a_file_and_stdout_stays_clean_json() {
     let dir = TempDir::new().unwrap();
-    let ran = opsctl(dir.path(), &["plan", "--sandbox", "--format", "json", "-o", "out/plan.json"]);
+    let ran = opsctl(
+        dir.path(),
+        &[
+            "plan",
+            "--sandbox",
+            "--format",
+            "json",
+            "-o",
+            "out/plan.json",
+        ],
+    );
     assert_eq!((ran.code, ran.stdout.as_str()), (0, ""), "{}", ran.stderr);
     let text = std::fs::read_to_string(dir.path().join("out/plan.json")).unwrap();
     let plan: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert_eq!(plan["kind"], "plan");
-    let verbose = opsctl(dir.path(), &["plan", "--sandbox", "--format", "json", "-vv"]);
+    let verbose = opsctl(
+        dir.path(),
+        &["plan", "--sandbox", "--format", "json", "-vv"],
+    );
     assert_eq!(json(&verbose)["changes"], plan["changes"]);
     let colour = opsctl(dir.path(), &["plan", "--sandbox", "--color", "always"]).stdout;
     let plain = opsctl(dir.path(), &["plan", "--sandbox"]).stdout;
@@ -93,8 +168,14 @@ fn the_plan_is_valid_by_its_schema() {
     let schema: serde_json::Value = json(&opsctl(dir.path(), &["schema", "plan"]));
     let validator = jsonschema::validator_for(&schema).unwrap();
     for scenario in ["findash", "findash-denied"] {
-        let plan = json(&opsctl(dir.path(), &["plan", "--sandbox", scenario, "--format", "json"]));
-        let errors: Vec<String> = validator.iter_errors(&plan).map(|e| e.to_string()).collect();
+        let plan = json(&opsctl(
+            dir.path(),
+            &["plan", "--sandbox", scenario, "--format", "json"],
+        ));
+        let errors: Vec<String> = validator
+            .iter_errors(&plan)
+            .map(|e| e.to_string())
+            .collect();
         assert!(errors.is_empty(), "{errors:#?}");
     }
 }
@@ -121,17 +202,35 @@ fn completions_and_manual_are_generated() {
         assert!(ran.code == 0 && ran.stdout.contains("opsctl"), "{shell}");
     }
     assert!(opsctl(dir.path(), &["man"]).stdout.contains(".TH opsctl"));
-    assert!(opsctl(dir.path(), &["man", "plan"]).stdout.contains(".TH opsctl-plan"));
+    assert!(
+        opsctl(dir.path(), &["man", "plan"])
+            .stdout
+            .contains(".TH opsctl-plan")
+    );
 }
 
 #[test]
 fn the_sandbox_can_be_shown_and_reset() {
     let dir = TempDir::new().unwrap();
     let list = opsctl(dir.path(), &["sandbox", "list"]);
-    assert!(list.stdout.contains("dartsyn") && list.stdout.contains("as seeded"), "{}", list.stdout);
-    assert_eq!(opsctl(dir.path(), &["apply", "--sandbox", "burst", "--yes"]).code, 0);
-    assert!(opsctl(dir.path(), &["sandbox", "list"]).stdout.contains("changed by an apply"));
+    assert!(
+        list.stdout.contains("dartsyn") && list.stdout.contains("as seeded"),
+        "{}",
+        list.stdout
+    );
+    assert_eq!(
+        opsctl(dir.path(), &["apply", "--sandbox", "burst", "--yes"]).code,
+        0
+    );
+    assert!(
+        opsctl(dir.path(), &["sandbox", "list"])
+            .stdout
+            .contains("changed by an apply")
+    );
     assert_eq!(opsctl(dir.path(), &["sandbox", "reset", "burst"]).code, 0);
-    let plan = opsctl(dir.path(), &["plan", "--sandbox", "burst", "--detailed-exitcode"]);
+    let plan = opsctl(
+        dir.path(),
+        &["plan", "--sandbox", "burst", "--detailed-exitcode"],
+    );
     assert_eq!(plan.code, 2);
 }

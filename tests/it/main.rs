@@ -2,8 +2,12 @@
 
 mod architecture;
 mod commands;
+mod contract;
+mod emulator;
 mod faults;
 mod mistakes;
+mod moto;
+mod other_emulators;
 mod properties;
 mod saved_plans;
 mod scenarios;

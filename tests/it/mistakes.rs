@@ -26,22 +26,34 @@ fn the_shipped_files_are_valid() {
 
 #[test]
 fn an_unknown_key_gets_a_suggestion() {
-    insta::assert_snapshot!(told(&[("policies/tags.toml", "[tags]\nrequierd = [\"team\"]\n")]));
+    insta::assert_snapshot!(told(&[(
+        "policies/tags.toml",
+        "[tags]\nrequierd = [\"team\"]\n"
+    )]));
 }
 
 #[test]
 fn a_wrong_type_is_underlined() {
-    insta::assert_snapshot!(told(&[("policies/backups.toml", "[backups]\nretention_days = \"seven\"\n")]));
+    insta::assert_snapshot!(told(&[(
+        "policies/backups.toml",
+        "[backups]\nretention_days = \"seven\"\n"
+    )]));
 }
 
 #[test]
 fn money_as_a_float_says_what_to_write() {
-    insta::assert_snapshot!(told(&[("opsctl.toml", &WORKSPACE.replace("= 50", "= 50.5"))]));
+    insta::assert_snapshot!(told(&[(
+        "opsctl.toml",
+        &WORKSPACE.replace("= 50", "= 50.5")
+    )]));
 }
 
 #[test]
 fn an_unknown_stage() {
-    insta::assert_snapshot!(told(&[("opsctl.toml", &WORKSPACE.replace("stage-1", "stage1"))]));
+    insta::assert_snapshot!(told(&[(
+        "opsctl.toml",
+        &WORKSPACE.replace("stage-1", "stage1")
+    )]));
 }
 
 #[test]
@@ -52,7 +64,10 @@ fn a_missing_policy() {
 
 #[test]
 fn a_bad_tag_key_and_value() {
-    insta::assert_snapshot!(told(&[("policies/tags.toml", "[tags]\nrequired = [\"aws:team\"]\n[tags.defaults]\nteam = \"a;b\"\n")]));
+    insta::assert_snapshot!(told(&[(
+        "policies/tags.toml",
+        "[tags]\nrequired = [\"aws:team\"]\n[tags.defaults]\nteam = \"a;b\"\n"
+    )]));
 }
 
 #[test]
@@ -65,28 +80,41 @@ fn an_invalid_lifecycle_rule() {
 
 #[test]
 fn a_mistake_in_an_override_is_told_where_it_was_written() {
-    let text = workspace("[environments.prod.override.tags.values]\nenvironment = { one_off = [\"prod\"] }\n");
+    let text = workspace(
+        "[environments.prod.override.tags.values]\nenvironment = { one_off = [\"prod\"] }\n",
+    );
     insta::assert_snapshot!(told(&[("opsctl.toml", &text)]));
 }
 
 #[test]
 fn an_unknown_placeholder() {
-    insta::assert_snapshot!(told(&[("policies/tags.toml", "[tags]\n[tags.defaults]\nproject = \"{project.nmae}\"\n")]));
+    insta::assert_snapshot!(told(&[(
+        "policies/tags.toml",
+        "[tags]\n[tags.defaults]\nproject = \"{project.nmae}\"\n"
+    )]));
 }
 
 #[test]
 fn a_syntax_error() {
-    insta::assert_snapshot!(told(&[("policies/tags.toml", "[tags]\nrequired = [\"team\"\n[tags.defaults]\n")]));
+    insta::assert_snapshot!(told(&[(
+        "policies/tags.toml",
+        "[tags]\nrequired = [\"team\"\n[tags.defaults]\n"
+    )]));
 }
 
 #[test]
 fn several_mistakes_are_told_at_once() {
-    insta::assert_snapshot!(told(&[("opsctl.toml", "[project]\nname = \"x\"\n[environments.prod]\naccount = \"12\"\nregions = [\"eu-west\"]\nstage = \"stage-1\"\nnotify = [\"ops@example.com\"]\n")]));
+    insta::assert_snapshot!(told(&[(
+        "opsctl.toml",
+        "[project]\nname = \"x\"\n[environments.prod]\naccount = \"12\"\nregions = [\"eu-west\"]\nstage = \"stage-1\"\nnotify = [\"ops@example.com\"]\n"
+    )]));
 }
 
 #[test]
 fn warnings_do_not_fail_unless_asked() {
-    let text = workspace("[environments.other]\naccount = \"123456789012\"\nregions = [\"eu-west-1\"]\nstage = \"stage-1\"\nmonthly_budget_usd = 5000\n");
+    let text = workspace(
+        "[environments.staging]\naccount = \"123456789012\"\nregions = [\"eu-west-1\"]\nstage = \"stage-1\"\nmonthly_budget_usd = 5000\n",
+    );
     let dir = project(&[("opsctl.toml", &text)]);
     let ran = opsctl(dir.path(), &["validate"]);
     assert_eq!(ran.code, 0);
@@ -97,7 +125,9 @@ fn warnings_do_not_fail_unless_asked() {
 #[test]
 fn hopeless_input_is_refused_politely_and_fast() {
     let nested = format!("a = {}1{}", "[".repeat(200_000), "]".repeat(200_000));
-    let many = (0..60_000).map(|i| format!("[tags.a{i}]\n")).collect::<String>();
+    let many = (0..60_000)
+        .map(|i| format!("[tags.a{i}]\n"))
+        .collect::<String>();
     let huge = "# x\n".repeat(50 * 1024 * 1024 / 4);
     for (name, text) in [
         ("empty", ""),
@@ -111,8 +141,16 @@ fn hopeless_input_is_refused_politely_and_fast() {
         let started = Instant::now();
         let ran = opsctl(dir.path(), &["validate"]);
         assert_eq!(ran.code, 1, "{name}: {}", ran.stderr);
-        assert!(!ran.stderr.contains("panicked") && ran.stderr.len() < 200_000, "{name}: {}", ran.stderr.len());
-        assert!(started.elapsed() < Duration::from_secs(20), "{name} took {:?}", started.elapsed());
+        assert!(
+            !ran.stderr.contains("panicked") && ran.stderr.len() < 200_000,
+            "{name}: {}",
+            ran.stderr.len()
+        );
+        assert!(
+            started.elapsed() < Duration::from_secs(20),
+            "{name} took {:?}",
+            started.elapsed()
+        );
     }
     let dir = project(&[]);
     std::fs::write(dir.path().join("policies/tags.toml"), [0xff, 0xfe, 0x00]).unwrap();

@@ -45,33 +45,107 @@ fn loaded() -> Loaded {
 
 fn tags() -> impl Strategy<Value = Tags> {
     let key = prop::sample::select(vec![
-        "project", "environment", "team", "Environment", "env", "Team", "ENVIRONMENT", "CostCentre",
-        "opsctl:ignore", "ManagedBy", "aws:cloudformation:stack-name", "né", "empty",
+        "project",
+        "environment",
+        "team",
+        "Environment",
+        "env",
+        "Team",
+        "ENVIRONMENT",
+        "CostCentre",
+        "opsctl:ignore",
+        "ManagedBy",
+        "aws:cloudformation:stack-name",
+        "né",
+        "empty",
     ]);
-    let value = prop::sample::select(vec!["shop", "prod", "dev", "production", "core", "terraform", "", "42", "ü x"]);
-    prop::collection::btree_map(key.prop_map(str::to_owned), value.prop_map(str::to_owned), 0..7)
+    let value = prop::sample::select(vec![
+        "shop",
+        "prod",
+        "dev",
+        "production",
+        "core",
+        "terraform",
+        "",
+        "42",
+        "ü x",
+    ]);
+    prop::collection::btree_map(
+        key.prop_map(str::to_owned),
+        value.prop_map(str::to_owned),
+        0..7,
+    )
 }
 
 fn filter() -> impl Strategy<Value = (Option<String>, Option<Filter>)> {
-    let tag = || Tag { key: "k".into(), value: "v".into() };
+    let tag = || Tag {
+        key: "k".into(),
+        value: "v".into(),
+    };
     prop_oneof![
         Just((Some(String::new()), None)),
         Just((Some("logs/".to_owned()), None)),
         Just((None, Some(Filter::default()))),
-        Just((None, Some(Filter { prefix: Some(String::new()), ..Filter::default() }))),
-        Just((None, Some(Filter { prefix: Some("tmp/".into()), ..Filter::default() }))),
-        Just((None, Some(Filter { tag: Some(tag()), ..Filter::default() }))),
-        Just((None, Some(Filter { object_size_greater_than: Some(1024), ..Filter::default() }))),
-        Just((None, Some(Filter { object_size_less_than: Some(1024), ..Filter::default() }))),
-        Just((None, Some(Filter {
-            and: Some(And { prefix: Some("a/".into()), tags: vec![tag()], object_size_greater_than: Some(1), object_size_less_than: Some(9) }),
-            ..Filter::default()
-        }))),
+        Just((
+            None,
+            Some(Filter {
+                prefix: Some(String::new()),
+                ..Filter::default()
+            })
+        )),
+        Just((
+            None,
+            Some(Filter {
+                prefix: Some("tmp/".into()),
+                ..Filter::default()
+            })
+        )),
+        Just((
+            None,
+            Some(Filter {
+                tag: Some(tag()),
+                ..Filter::default()
+            })
+        )),
+        Just((
+            None,
+            Some(Filter {
+                object_size_greater_than: Some(1024),
+                ..Filter::default()
+            })
+        )),
+        Just((
+            None,
+            Some(Filter {
+                object_size_less_than: Some(1024),
+                ..Filter::default()
+            })
+        )),
+        Just((
+            None,
+            Some(Filter {
+                and: Some(And {
+                    prefix: Some("a/".into()),
+                    tags: vec![tag()],
+                    object_size_greater_than: Some(1),
+                    object_size_less_than: Some(9)
+                }),
+                ..Filter::default()
+            })
+        )),
     ]
 }
 
 fn rule() -> impl Strategy<Value = Rule> {
-    let id = prop::sample::select(vec!["opsctl-multipart", "opsctl-tiering", "opsctl-gone", "a", "b", "Opsctl-x", "c d"]);
+    let id = prop::sample::select(vec![
+        "opsctl-multipart",
+        "opsctl-tiering",
+        "opsctl-gone",
+        "a",
+        "b",
+        "Opsctl-x",
+        "c d",
+    ]);
     let action = 0..8u8;
     (id, filter(), action, any::<bool>()).prop_map(|(id, (prefix, filter), action, enabled)| {
         let mut rule = Rule {
@@ -88,12 +162,44 @@ fn rule() -> impl Strategy<Value = Rule> {
         match action {
             0 => rule.abort_incomplete_multipart_upload = Some(3),
             1 => rule.abort_incomplete_multipart_upload = Some(30),
-            2 => rule.expiration = Some(Expiration { days: Some(14), ..Expiration::default() }),
-            3 => rule.expiration = Some(Expiration { date: Some("2027-01-01T00:00:00Z".into()), ..Expiration::default() }),
-            4 => rule.expiration = Some(Expiration { expired_object_delete_marker: Some(true), ..Expiration::default() }),
-            5 => rule.transitions = vec![Transition { days: Some(45), date: None, storage_class: Some("ONEZONE_IA".into()) }],
-            6 => rule.noncurrent_version_expiration = Some(NoncurrentExpiration { noncurrent_days: Some(9), newer_noncurrent_versions: Some(2) }),
-            _ => rule.noncurrent_version_transitions = vec![NoncurrentTransition { noncurrent_days: Some(40), storage_class: Some("GLACIER".into()), newer_noncurrent_versions: None }],
+            2 => {
+                rule.expiration = Some(Expiration {
+                    days: Some(14),
+                    ..Expiration::default()
+                })
+            }
+            3 => {
+                rule.expiration = Some(Expiration {
+                    date: Some("2027-01-01T00:00:00Z".into()),
+                    ..Expiration::default()
+                })
+            }
+            4 => {
+                rule.expiration = Some(Expiration {
+                    expired_object_delete_marker: Some(true),
+                    ..Expiration::default()
+                })
+            }
+            5 => {
+                rule.transitions = vec![Transition {
+                    days: Some(45),
+                    date: None,
+                    storage_class: Some("ONEZONE_IA".into()),
+                }]
+            }
+            6 => {
+                rule.noncurrent_version_expiration = Some(NoncurrentExpiration {
+                    noncurrent_days: Some(9),
+                    newer_noncurrent_versions: Some(2),
+                })
+            }
+            _ => {
+                rule.noncurrent_version_transitions = vec![NoncurrentTransition {
+                    noncurrent_days: Some(40),
+                    storage_class: Some("GLACIER".into()),
+                    newer_noncurrent_versions: None,
+                }]
+            }
         }
         rule
     })
@@ -106,7 +212,10 @@ fn configuration() -> impl Strategy<Value = Option<LifecycleConfiguration>> {
             transition_default_minimum_object_size: Some(minimum.to_owned()),
             rules,
         };
-        configuration.violations().is_empty().then_some(configuration)
+        configuration
+            .violations()
+            .is_empty()
+            .then_some(configuration)
     })
 }
 
@@ -126,40 +235,84 @@ fn world() -> impl Strategy<Value = World> {
         prop::collection::vec(tags(), 0..8),
     )
         .prop_map(|(buckets, queues)| {
-            let mut account = Account { id: "123456789012".into(), ..Account::default() };
+            let mut account = Account {
+                id: "123456789012".into(),
+                ..Account::default()
+            };
             for (i, (tags, bucket)) in buckets.into_iter().enumerate() {
                 let name = format!("bucket{i}");
-                let item = Item { kind: ResourceType::S3_BUCKET, name: name.clone(), region: "eu-west-1".into(), tags };
-                account.resources.insert(format!("arn:aws:s3:::{name}"), item);
+                let item = Item {
+                    kind: ResourceType::S3_BUCKET,
+                    name: name.clone(),
+                    region: "eu-west-1".into(),
+                    tags,
+                };
+                account
+                    .resources
+                    .insert(format!("arn:aws:s3:::{name}"), item);
                 account.buckets.insert(name, bucket);
             }
             for (i, tags) in queues.into_iter().enumerate() {
                 let name = format!("queue{i}");
                 let arn = format!("arn:aws:sqs:us-east-1:123456789012:{name}");
-                account.resources.insert(arn, Item { kind: ResourceType::SQS_QUEUE, name, region: "us-east-1".into(), tags });
+                account.resources.insert(
+                    arn,
+                    Item {
+                        kind: ResourceType::SQS_QUEUE,
+                        name,
+                        region: "us-east-1".into(),
+                        tags,
+                    },
+                );
             }
-            World { scenario: "generated".into(), seed: String::new(), accounts: BTreeMap::from([("prod".to_owned(), account)]) }
+            World {
+                scenario: "generated".into(),
+                seed: String::new(),
+                accounts: BTreeMap::from([("prod".to_owned(), account)]),
+                locks: BTreeMap::new(),
+            }
         })
 }
 
 /// What opsctl must never touch in an account.
 fn foreign(world: &World) -> BTreeMap<String, (Tags, Vec<Rule>, Option<String>)> {
-    let managed = ["project", "environment", "team", "Environment", "env", "Team"];
+    let managed = [
+        "project",
+        "environment",
+        "team",
+        "Environment",
+        "env",
+        "Team",
+    ];
     let account = &world.accounts["prod"];
     account
         .resources
         .iter()
         .map(|(arn, item)| {
-            let left_alone = item.tags.contains_key(IGNORE_TAG) || owner_of(&item.tags).is_some() || item.name.ends_with('2');
+            let left_alone = item.tags.contains_key(IGNORE_TAG)
+                || owner_of(&item.tags).is_some()
+                || item.name.ends_with('2');
             let tags = item
                 .tags
                 .iter()
                 .filter(|(k, _)| left_alone || !managed.contains(&k.as_str()))
                 .map(|(k, v)| (k.clone(), v.clone()))
                 .collect();
-            let lifecycle = account.buckets.get(&item.name).and_then(|b| b.lifecycle.clone()).unwrap_or_default();
-            let rules: Vec<Rule> = lifecycle.rules.into_iter().filter(|r| left_alone || !r.is_ours()).collect();
-            let minimum = if rules.is_empty() { None } else { lifecycle.transition_default_minimum_object_size };
+            let lifecycle = account
+                .buckets
+                .get(&item.name)
+                .and_then(|b| b.lifecycle.clone())
+                .unwrap_or_default();
+            let rules: Vec<Rule> = lifecycle
+                .rules
+                .into_iter()
+                .filter(|r| left_alone || !r.is_ours())
+                .collect();
+            let minimum = if rules.is_empty() {
+                None
+            } else {
+                lifecycle.transition_default_minimum_object_size
+            };
             (arn.clone(), (tags, rules, minimum))
         })
         .collect()
@@ -271,17 +424,45 @@ fn fastrand_like(seed: u64) -> u64 {
 fn unknown_tags_match_no_rule_that_asks_for_tags() {
     let loaded = loaded();
     let (target, _) = targets(&loaded).remove(0);
-    let mut account = Account { id: "123456789012".into(), ..Account::default() };
+    let mut account = Account {
+        id: "123456789012".into(),
+        ..Account::default()
+    };
     account.resources.insert(
         "arn:aws:s3:::b".into(),
-        Item { kind: ResourceType::S3_BUCKET, name: "b".into(), region: "eu-west-1".into(), tags: Tags::new() },
+        Item {
+            kind: ResourceType::S3_BUCKET,
+            name: "b".into(),
+            region: "eu-west-1".into(),
+            tags: Tags::new(),
+        },
     );
-    account.buckets.insert("b".into(), BucketItem { region: "eu-west-1".into(), ..BucketItem::default() });
+    account.buckets.insert(
+        "b".into(),
+        BucketItem {
+            region: "eu-west-1".into(),
+            ..BucketItem::default()
+        },
+    );
     account.denied = vec!["tag:GetResources".into()];
-    let world = World { scenario: String::new(), seed: String::new(), accounts: BTreeMap::from([("prod".to_owned(), account)]) };
+    let world = World {
+        scenario: String::new(),
+        seed: String::new(),
+        accounts: BTreeMap::from([("prod".to_owned(), account)]),
+        locks: BTreeMap::new(),
+    };
     let sandbox = Sandbox::in_memory(world);
     block_on(async {
-        let seen = sandbox.observe(&target, Want { tags: true, lifecycle: true, sizes: false }).await;
+        let seen = sandbox
+            .observe(
+                &target,
+                Want {
+                    tags: true,
+                    lifecycle: true,
+                    sizes: false,
+                },
+            )
+            .await;
         assert!(matches!(seen.resources[0].tags, Observed::Unknown(_)));
         let plan = plan(&sandbox, &loaded).await;
         assert!(plan.changes.is_empty(), "{:#?}", plan.changes);

@@ -5,20 +5,46 @@ use tempfile::TempDir;
 
 fn converges(scenario: &str) {
     let dir = TempDir::new().unwrap();
-    let first = opsctl(dir.path(), &["plan", "--sandbox", scenario, "--detailed-exitcode", "--format", "json"]);
+    let first = opsctl(
+        dir.path(),
+        &[
+            "plan",
+            "--sandbox",
+            scenario,
+            "--detailed-exitcode",
+            "--format",
+            "json",
+        ],
+    );
     assert_eq!(first.code, 2, "{}", first.stderr);
     let planned = json(&first);
     assert!(!planned["changes"].as_array().unwrap().is_empty());
     assert_eq!(planned["unobserved"].as_array().unwrap().len(), 0);
-    assert!(!dir.path().join(".opsctl").exists(), "a plan writes nothing");
+    assert!(
+        !dir.path().join(".opsctl").exists(),
+        "a plan writes nothing"
+    );
 
-    let applied = opsctl(dir.path(), &["apply", "--sandbox", scenario, "--yes", "--format", "json"]);
+    let applied = opsctl(
+        dir.path(),
+        &["apply", "--sandbox", scenario, "--yes", "--format", "json"],
+    );
     assert_eq!(applied.code, 0, "{}\n{}", applied.stderr, applied.stdout);
     for change in json(&applied)["changes"].as_array().unwrap() {
         assert_eq!(change["outcome"], "applied", "{change}");
     }
 
-    let again = opsctl(dir.path(), &["plan", "--sandbox", scenario, "--detailed-exitcode", "--format", "json"]);
+    let again = opsctl(
+        dir.path(),
+        &[
+            "plan",
+            "--sandbox",
+            scenario,
+            "--detailed-exitcode",
+            "--format",
+            "json",
+        ],
+    );
     assert_eq!(again.code, 0, "{}", again.stdout);
     assert_eq!(json(&again)["changes"].as_array().unwrap().len(), 0);
 }
@@ -51,8 +77,22 @@ fn burst_converges() {
 #[test]
 fn stage_3_in_the_sandbox_is_the_findash_plan() {
     let dir = TempDir::new().unwrap();
-    let by_stage = json(&opsctl(dir.path(), &["plan", "stage-3", "--sandbox", "--format", "json"]));
-    let by_name = json(&opsctl(dir.path(), &["plan", "--sandbox", "findash", "-e", "prod", "--format", "json"]));
+    let by_stage = json(&opsctl(
+        dir.path(),
+        &["plan", "stage-3", "--sandbox", "--format", "json"],
+    ));
+    let by_name = json(&opsctl(
+        dir.path(),
+        &[
+            "plan",
+            "--sandbox",
+            "findash",
+            "-e",
+            "prod",
+            "--format",
+            "json",
+        ],
+    ));
     assert_eq!(by_stage["changes"], by_name["changes"]);
     assert!(!by_stage["changes"].as_array().unwrap().is_empty());
 }
@@ -62,12 +102,32 @@ fn a_denied_service_exits_3_and_is_named() {
     let dir = TempDir::new().unwrap();
     let plan = opsctl(dir.path(), &["plan", "--sandbox", "findash-denied"]);
     assert_eq!(plan.code, 3, "{}", plan.stdout);
-    assert!(plan.stdout.contains("rds:DescribeDBInstances"), "{}", plan.stdout);
-    let apply = opsctl(dir.path(), &["apply", "--sandbox", "findash-denied", "--yes", "--format", "json"]);
+    assert!(
+        plan.stdout.contains("rds:DescribeDBInstances"),
+        "{}",
+        plan.stdout
+    );
+    let apply = opsctl(
+        dir.path(),
+        &[
+            "apply",
+            "--sandbox",
+            "findash-denied",
+            "--yes",
+            "--format",
+            "json",
+        ],
+    );
     assert_eq!(apply.code, 3, "blind also after an apply: {}", apply.stderr);
     let named = json(&apply)["changes"].to_string();
-    assert!(!named.contains("rds-instance"), "nothing is planned for what was not seen");
-    let allowed = opsctl(dir.path(), &["plan", "--sandbox", "findash-denied", "--allow-incomplete"]);
+    assert!(
+        !named.contains("prod/eu-west-1/rds-instance"),
+        "nothing is planned for what was not seen"
+    );
+    let allowed = opsctl(
+        dir.path(),
+        &["plan", "--sandbox", "findash-denied", "--allow-incomplete"],
+    );
     assert_eq!(allowed.code, 0);
 }
 
@@ -76,15 +136,36 @@ fn an_environment_can_be_planned_at_another_stage() {
     let dir = TempDir::new().unwrap();
     let none = opsctl(dir.path(), &["plan", "stage-2", "--sandbox"]);
     assert_eq!(none.code, 1);
-    assert!(none.stderr.contains("prod is at stage-3"), "{}", none.stderr);
-    let plan = json(&opsctl(dir.path(), &["plan", "stage-4", "--sandbox", "-e", "prod", "--format", "json"]));
+    assert!(
+        none.stderr.contains("prod is at stage-3"),
+        "{}",
+        none.stderr
+    );
+    let plan = json(&opsctl(
+        dir.path(),
+        &[
+            "plan",
+            "stage-4",
+            "--sandbox",
+            "-e",
+            "prod",
+            "--format",
+            "json",
+        ],
+    ));
     assert_eq!(plan["scope"][0]["stage"], "stage-4");
 }
 
 #[test]
 fn the_projects_policies_are_used_in_the_sandbox() {
-    let dir = project(&[("policies/tags.toml", "[tags]\nrequired = [\"cost-centre\"]\n[tags.defaults]\ncost-centre = \"42\"\n")]);
-    let plan = json(&opsctl(dir.path(), &["plan", "--sandbox", "--control", "tags", "--format", "json"]));
+    let dir = project(&[(
+        "policies/tags.toml",
+        "[tags]\nrequired = [\"cost-centre\"]\n[tags.defaults]\ncost-centre = \"42\"\n",
+    )]);
+    let plan = json(&opsctl(
+        dir.path(),
+        &["plan", "--sandbox", "--control", "tags", "--format", "json"],
+    ));
     let change = &plan["changes"][0];
     assert_eq!(change["after"]["cost-centre"], "42", "{change}");
     assert_eq!(change["reason"]["file"], "policies/tags.toml");
@@ -95,7 +176,10 @@ fn the_projects_policies_are_used_in_the_sandbox() {
 #[test]
 fn a_killed_apply_converges_when_repeated() {
     let pristine = TempDir::new().unwrap();
-    let expected = opsctl(pristine.path(), &["apply", "--sandbox", "acme", "--yes", "--format", "json"]);
+    let expected = opsctl(
+        pristine.path(),
+        &["apply", "--sandbox", "acme", "--yes", "--format", "json"],
+    );
     assert_eq!(expected.code, 0, "{}", expected.stderr);
     let state = |dir: &std::path::Path| -> serde_json::Value {
         let text = std::fs::read_to_string(dir.join(".opsctl/sandbox/acme.json")).unwrap();
@@ -128,11 +212,17 @@ fn a_killed_apply_converges_when_repeated() {
         child.kill().unwrap();
         let status = child.wait().unwrap();
         cut_short += usize::from(!status.success());
-        let again = opsctl(dir.path(), &["apply", "--sandbox", "acme", "--yes", "--format", "json"]);
+        let again = opsctl(
+            dir.path(),
+            &["apply", "--sandbox", "acme", "--yes", "--format", "json"],
+        );
         assert_eq!(again.code, 0, "after step {step}: {}", again.stdout);
         assert_eq!(state(dir.path()), wanted, "after step {step}");
     }
-    assert!(cut_short > 5, "only {cut_short} of 20 were killed in time to mean anything");
+    assert!(
+        cut_short > 5,
+        "only {cut_short} of 20 were killed in time to mean anything"
+    );
 }
 
 /// SIGINT finishes what is in flight and says what was and was not done.
@@ -142,7 +232,16 @@ fn an_interrupted_apply_says_what_was_not_done() {
     for _ in 0..10 {
         let dir = TempDir::new().unwrap();
         let child = crate::support::command(dir.path())
-            .args(["apply", "--sandbox", "acme", "--yes", "--concurrency", "1", "--format", "json"])
+            .args([
+                "apply",
+                "--sandbox",
+                "acme",
+                "--yes",
+                "--concurrency",
+                "1",
+                "--format",
+                "json",
+            ])
             .stdout(std::process::Stdio::piped())
             .stderr(std::process::Stdio::null())
             .spawn()
@@ -166,7 +265,10 @@ fn an_interrupted_apply_says_what_was_not_done() {
             .iter()
             .map(|c| c["outcome"].as_str().unwrap())
             .collect();
-        assert!(outcomes.iter().all(|o| ["applied", "skipped"].contains(o)), "{outcomes:?}");
+        assert!(
+            outcomes.iter().all(|o| ["applied", "skipped"].contains(o)),
+            "{outcomes:?}"
+        );
         assert_eq!(document["interrupted"], true);
         let again = opsctl(dir.path(), &["apply", "--sandbox", "acme", "--yes"]);
         assert_eq!(again.code, 0);
@@ -175,5 +277,8 @@ fn an_interrupted_apply_says_what_was_not_done() {
             return;
         }
     }
-    assert!(interrupted > 0, "no run was interrupted in time to mean anything");
+    assert!(
+        interrupted > 0,
+        "no run was interrupted in time to mean anything"
+    );
 }

@@ -134,6 +134,7 @@ pub async fn plan(cloud: &dyn Cloud, loaded: &Loaded) -> Plan {
             now: NOW.parse::<Timestamp>().expect("a time"),
             accepted: &Default::default(),
             sandbox: None,
+            lock: None,
             api: cloud.meter().snapshot(),
         },
     )

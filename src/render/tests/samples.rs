@@ -74,7 +74,7 @@ pub fn tags(environment: &str, kind: &str, name: &str, tags: &[Tag<'_>]) -> Chan
         monthly_cost_delta_usd: None,
         cost_basis: None,
         fields,
-        operation: Operation::Tags { before, after },
+        operation: Operation::Tags { before, after, unless_owned: true },
     }
 }
 
@@ -145,7 +145,7 @@ pub fn lifecycle(
         monthly_cost_delta_usd: delta.map(str::to_owned),
         cost_basis: basis.map(str::to_owned),
         fields,
-        operation: Operation::Lifecycle { before, after },
+        operation: Operation::Lifecycle { before, after, unless_owned: true },
     }
 }
 
@@ -228,6 +228,7 @@ pub fn plan(changes: Vec<Change>) -> Plan {
         types_not_checked: Vec::new(),
         notes: Vec::new(),
         sandbox: None,
+        lock: None,
         targets: Vec::new(),
         digest: String::new(),
     }

@@ -13,11 +13,15 @@
 //! **References.** `config.md` (policies/s3-lifecycle.toml); S3 user guide, "Managing the lifecycle
 //! of objects".
 
+mod foreign;
+
 use rust_decimal::Decimal;
 
+pub use self::foreign::describe;
+use self::foreign::{conflict_with, satisfied_by};
 use super::saving::{self, Saving};
 use super::{Input, Report, Standing, expired_exemption, reference, signed_usd, standing};
-use crate::config::policy::{LifecyclePolicy, LifecycleRule};
+use crate::config::policy::{LifecyclePolicy, LifecycleRule, OwnedElsewhere};
 use crate::config::values::{Matched, Sourced};
 use crate::inventory::{Bucket, Observed, Resource};
 use crate::model::lifecycle::{Filter, LifecycleConfiguration, MAX_RULES, RULE_PREFIX, Rule};
@@ -89,52 +93,6 @@ pub fn plan(input: &Input) -> Verdict {
     verdict
 }
 
-/// What a rule does, in one line.
-pub fn describe(rule: &Rule) -> String {
-    let mut parts = Vec::new();
-    let class = |c: &Option<String>| c.clone().unwrap_or_default();
-    for t in &rule.transitions {
-        match (t.days, &t.date) {
-            (Some(days), _) => parts.push(format!("{} after {days} days", class(&t.storage_class))),
-            (_, Some(date)) => parts.push(format!("{} on {date}", class(&t.storage_class))),
-            _ => parts.push(class(&t.storage_class)),
-        }
-    }
-    if let Some(e) = &rule.expiration {
-        if let Some(days) = e.days {
-            parts.push(format!("delete after {days} days"));
-        } else if let Some(date) = &e.date {
-            parts.push(format!("delete on {date}"));
-        }
-        if e.expired_object_delete_marker == Some(true) {
-            parts.push("remove expired delete markers".to_owned());
-        }
-    }
-    for t in &rule.noncurrent_version_transitions {
-        parts.push(format!(
-            "old versions to {} after {} days",
-            class(&t.storage_class),
-            t.noncurrent_days.unwrap_or_default()
-        ));
-    }
-    if let Some(e) = &rule.noncurrent_version_expiration {
-        let keep = e
-            .newer_noncurrent_versions
-            .map_or(String::new(), |n| format!(" but the newest {n}"));
-        parts.push(format!(
-            "delete old versions after {} days{keep}",
-            e.noncurrent_days.unwrap_or_default()
-        ));
-    }
-    if let Some(days) = rule.abort_incomplete_multipart_upload {
-        parts.push(format!("abort unfinished uploads after {days} days"));
-    }
-    if !rule.is_enabled() {
-        parts.push("(disabled)".to_owned());
-    }
-    parts.join(", ")
-}
-
 /// One bucket being worked out.
 struct Work<'a> {
     input: &'a Input<'a>,
@@ -142,6 +100,8 @@ struct Work<'a> {
     resource: &'a Resource,
     bucket: &'a Bucket,
     current: LifecycleConfiguration,
+    /// New rules of ours so far.
+    planned: Vec<Rule>,
     findings: Vec<Finding>,
     fields: Vec<FieldChange>,
     risk: Risk,
@@ -162,6 +122,7 @@ impl<'a> Work<'a> {
             resource,
             bucket,
             current: bucket.lifecycle.known().cloned().unwrap_or_default(),
+            planned: Vec::new(),
             findings: Vec::new(),
             fields: Vec::new(),
             risk: Risk::Low,
@@ -207,6 +168,9 @@ impl<'a> Work<'a> {
                 if rule.matches.resource(self.resource) == Matched::Yes
                     && let Some(s3) = self.want(name, rule)
                 {
+                    if !self.current.rules.iter().any(|r| r.id == s3.id) {
+                        self.planned.push(s3.clone());
+                    }
                     wanted.push((s3, self.reason(name, rule)));
                 }
             }
@@ -228,7 +192,8 @@ impl<'a> Work<'a> {
                 Some(at) => {
                     let (new, reason) = wanted.remove(at);
                     if new.normalised() == rule.normalised() {
-                        after.rules.push(rule.clone());
+                        // In the form of its neighbours, which may have changed since.
+                        after.rules.push(self.in_form(rule.clone()));
                     } else {
                         self.field(Some(rule), Some(&new), reason);
                         after.rules.push(new);
@@ -365,7 +330,11 @@ impl<'a> Work<'a> {
             monthly_cost_delta_usd: self.delta.map(|d| format!("{d:.2}")),
             cost_basis: (!self.basis.is_empty()).then(|| self.basis.join("; ")),
             fields: self.fields.clone(),
-            operation: Operation::Lifecycle { before, after },
+            operation: Operation::Lifecycle {
+                before,
+                after,
+                unless_owned: self.policy.owned_elsewhere == OwnedElsewhere::Leave,
+            },
         };
         (Some(change), findings)
     }
@@ -374,11 +343,9 @@ impl<'a> Work<'a> {
     fn want(&mut self, name: &str, rule: &Sourced<LifecycleRule>) -> Option<Rule> {
         let mut s3 = rule.to_s3(name);
         let reason = self.reason(name, rule);
-        if self
-            .current
-            .rules
-            .iter()
-            .any(|r| r.id == s3.id && r.is_ours())
+        let existing = self.current.rules.iter().find(|r| r.id == s3.id).cloned();
+        if let Some(existing) = &existing
+            && existing.normalised() == s3.normalised()
         {
             // It is there: what was once worth it is not judged again, or it would come and go as
             // the objects move.
@@ -390,7 +357,9 @@ impl<'a> Work<'a> {
             .iter()
             .filter(|r| !r.is_ours() && r.is_enabled())
             .collect();
-        if let Some(same) = satisfied_by(&s3, &foreign) {
+        if existing.is_none()
+            && let Some(same) = satisfied_by(&s3, &foreign)
+        {
             let message = format!("{} is already done by the foreign rule {same}", s3.id());
             let finding = self.report(
                 "lifecycle.satisfied",
@@ -413,22 +382,26 @@ impl<'a> Work<'a> {
                 reason,
             );
             self.findings.push(finding);
-            return None;
+            // A rule of ours that stands already stays as it is.
+            return existing;
         }
-        if self.current.is_v1() {
-            s3 = self.in_form(s3);
-            if let Some(problem) = v1_problem(&s3, &self.current) {
-                let finding = self.report(
-                    "lifecycle.old-form",
-                    Severity::Medium,
-                    format!("{} is not planned: {problem}", s3.id()),
-                    "the foreign rules have a top-level prefix (Lifecycle V1), which S3 does not mix with filters".to_owned(),
-                    "convert the foreign rules to filters".to_owned(),
-                    reason,
-                );
-                self.findings.push(finding);
-                return None;
-            }
+        if existing.is_some() {
+            return Some(self.in_form(s3));
+        }
+        s3 = self.in_form(s3);
+        if s3.filter.is_none()
+            && let Some(problem) = self.old_form_problem(&s3)
+        {
+            let finding = self.report(
+                "lifecycle.old-form",
+                Severity::Medium,
+                format!("{} is not planned: {problem}", s3.id()),
+                "the foreign rules have a top-level prefix (Lifecycle V1), which S3 does not mix with filters".to_owned(),
+                "convert the foreign rules to filters".to_owned(),
+                reason,
+            );
+            self.findings.push(finding);
+            return None;
         }
         if self.current.rules.len() >= MAX_RULES {
             let finding = self.report(
@@ -450,6 +423,19 @@ impl<'a> Work<'a> {
             return Some(s3);
         }
         self.if_worth_it(s3, rule, reason)
+    }
+
+    /// What S3 would refuse if the rule came beside those that are there and those planned before
+    /// it, all in the old form.
+    fn old_form_problem(&self, rule: &Rule) -> Option<String> {
+        let mut tentative = self.current.clone();
+        tentative.rules.extend(self.planned.iter().cloned());
+        let known = tentative.violations();
+        tentative.rules.push(rule.clone());
+        tentative
+            .violations()
+            .into_iter()
+            .find(|v| !known.contains(v))
     }
 
     /// Our rule in the form that the configuration can hold.
@@ -546,151 +532,4 @@ impl<'a> Work<'a> {
         ));
         Some(s3)
     }
-}
-
-/// The foreign rules that together already do all that `ours` would.
-fn satisfied_by(ours: &Rule, foreign: &[&Rule]) -> Option<String> {
-    let whole: Vec<&&Rule> = foreign.iter().filter(|r| r.covers_whole_bucket()).collect();
-    let mut by: Vec<&str> = Vec::new();
-    let mut need = |test: &dyn Fn(&Rule) -> bool| match whole.iter().find(|r| test(r)) {
-        Some(rule) => {
-            by.push(rule.id());
-            true
-        }
-        None => false,
-    };
-    if let Some(days) = ours.abort_incomplete_multipart_upload
-        && !need(&|r| {
-            r.abort_incomplete_multipart_upload
-                .is_some_and(|d| d <= days)
-        })
-    {
-        return None;
-    }
-    for step in &ours.transitions {
-        let same = |r: &Rule| {
-            r.transitions.iter().any(|t| {
-                t.storage_class == step.storage_class
-                    && t.days.zip(step.days).is_some_and(|(a, b)| a <= b)
-            })
-        };
-        if !need(&same) {
-            return None;
-        }
-    }
-    for step in &ours.noncurrent_version_transitions {
-        let same = |r: &Rule| {
-            r.noncurrent_version_transitions.iter().any(|t| {
-                t.storage_class == step.storage_class
-                    && t.noncurrent_days
-                        .zip(step.noncurrent_days)
-                        .is_some_and(|(a, b)| a <= b)
-            })
-        };
-        if !need(&same) {
-            return None;
-        }
-    }
-    if let Some(days) = ours.expiration.as_ref().and_then(|e| e.days)
-        && !need(&|r| {
-            r.expiration
-                .as_ref()
-                .and_then(|e| e.days)
-                .is_some_and(|d| d <= days)
-        })
-    {
-        return None;
-    }
-    if let Some(days) = ours
-        .noncurrent_version_expiration
-        .as_ref()
-        .and_then(|e| e.noncurrent_days)
-        && !need(&|r| {
-            r.noncurrent_version_expiration.as_ref().is_some_and(|e| {
-                e.noncurrent_days.is_some_and(|d| d <= days) && kept(r) <= kept(ours)
-            })
-        })
-    {
-        return None;
-    }
-    by.sort_unstable();
-    by.dedup();
-    (!by.is_empty()).then(|| format!("`{}`", by.join("`, `")))
-}
-
-/// How many noncurrent versions a rule's expiration spares.
-fn kept(rule: &Rule) -> i32 {
-    rule.noncurrent_version_expiration
-        .as_ref()
-        .and_then(|e| e.newer_noncurrent_versions)
-        .unwrap_or_default()
-}
-
-/// Why `ours` would fight a foreign rule: in words, and that rule.
-///
-/// Ours covers the whole bucket, so it overlaps with every rule. Where two rules apply, S3 takes the
-/// earlier deletion: a rule of ours must never delete what a foreign rule means to keep longer.
-fn conflict_with(ours: &Rule, foreign: &[&Rule]) -> Option<(String, String)> {
-    let first = ours.transitions.iter().filter_map(|t| t.days).min();
-    let days = |rule: &Rule| rule.expiration.as_ref().and_then(|e| e.days);
-    let dated = |rule: &Rule| rule.expiration.as_ref().is_some_and(|e| e.date.is_some());
-    foreign.iter().find_map(|rule| {
-        let id = rule.id();
-        let why = if !ours.transitions.is_empty()
-            && !rule.transitions.is_empty()
-            && rule.covers_whole_bucket()
-        {
-            format!("the foreign rule `{id}` already moves all objects its own way")
-        } else if let (Some(first), Some(expiry)) = (first, days(rule))
-            && expiry <= first
-            && rule.covers_whole_bucket()
-        {
-            format!("the foreign rule `{id}` deletes all objects after {expiry} days, before the first move at {first}")
-        } else if let Some(ours) = days(ours)
-            && (dated(rule) || !rule.transitions.is_empty() || days(rule).is_some_and(|d| d > ours))
-        {
-            format!("it would delete after {ours} days what the foreign rule `{id}` keeps longer")
-        } else if ours.noncurrent_version_expiration.is_some()
-            && (rule.noncurrent_version_expiration.is_some()
-                || !rule.noncurrent_version_transitions.is_empty())
-        {
-            format!("the foreign rule `{id}` already handles old versions its own way, and ours deletes some")
-        } else {
-            return None;
-        };
-        Some((why, format!("foreign rule `{id}`: {}", describe(rule))))
-    })
-}
-
-/// Why S3 would refuse our rule among rules of the old form.
-///
-/// V1 refuses overlapping prefixes for the same action type, and ours has the empty prefix, which
-/// overlaps with all. Source: noobaa-core#8426 (recorded AWS behaviour).
-fn v1_problem(ours: &Rule, current: &LifecycleConfiguration) -> Option<String> {
-    let newer = ours
-        .noncurrent_version_transitions
-        .iter()
-        .any(|t| t.newer_noncurrent_versions.is_some())
-        || ours
-            .noncurrent_version_expiration
-            .as_ref()
-            .is_some_and(|e| e.newer_noncurrent_versions.is_some());
-    if newer {
-        return Some("keeping the newest old versions needs rules with filters".to_owned());
-    }
-    let actions = ours.action_types();
-    current
-        .rules
-        .iter()
-        .filter(|r| !r.is_ours())
-        .find_map(|rule| {
-            let shared = rule
-                .action_types()
-                .into_iter()
-                .find(|a| actions.contains(a))?;
-            Some(format!(
-                "S3 would refuse {shared} beside that of the foreign rule `{}`",
-                rule.id()
-            ))
-        })
 }

@@ -1,0 +1,210 @@
+//! Emulators of AWS as real endpoints: started, seeded and stopped by the tests.
+//!
+//! `tests/run` installs them and says where they are; without that a test fails, it does not skip.
+
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use crate::support::{self, Ran};
+
+pub const ACCOUNT: &str = "123456789012";
+
+/// A running emulator; it ends with the value.
+pub struct Emulator {
+    child: Child,
+    port: u16,
+    pub folder: TempDir,
+}
+
+impl Drop for Emulator {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn tool(variable: &str) -> PathBuf {
+    std::env::var_os(variable)
+        .unwrap_or_else(|| panic!("{variable} is not set: run the tests with tests/run"))
+        .into()
+}
+
+fn script(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/emulators")
+        .join(name)
+}
+
+fn start(build: impl Fn(u16, &Path) -> Command, patience: Duration) -> Emulator {
+    let folder = TempDir::new().expect("a temporary folder");
+    let port = TcpListener::bind("127.0.0.1:0")
+        .and_then(|l| l.local_addr())
+        .expect("a free port")
+        .port();
+    let log = std::fs::File::create(folder.path().join("emulator.log")).expect("a log");
+    let child = build(port, folder.path())
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().expect("a log"))
+        .stderr(log)
+        .spawn()
+        .expect("the emulator starts");
+    let emulator = Emulator {
+        child,
+        port,
+        folder,
+    };
+    let started = Instant::now();
+    while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        let log = emulator.folder.path().join("emulator.log");
+        assert!(
+            started.elapsed() < patience,
+            "the emulator did not start:\n{}",
+            std::fs::read_to_string(log).unwrap_or_default()
+        );
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    emulator
+}
+
+/// moto with its lies repaired; every request is recorded and checked against AWS's API models.
+pub fn moto() -> Emulator {
+    let python = tool("OPSCTL_MOTO_PYTHON");
+    start(
+        |port, folder| {
+            let mut command = Command::new(&python);
+            command
+                .arg(script("moto_aws.py"))
+                .arg(port.to_string())
+                .arg("--record")
+                .arg(folder.join("requests.jsonl"));
+            command
+        },
+        Duration::from_secs(60),
+    )
+}
+
+pub fn ministack() -> Emulator {
+    let binary = tool("OPSCTL_MINISTACK");
+    start(
+        |port, folder| {
+            let mut command = Command::new(&binary);
+            command
+                .env("GATEWAY_PORT", port.to_string())
+                .env("BIND_HOST", "127.0.0.1")
+                .current_dir(folder);
+            command
+        },
+        Duration::from_secs(60),
+    )
+}
+
+/// Only where a Python of 3.12 or newer is on the machine: localstack-core needs one.
+pub fn localstack() -> Option<Emulator> {
+    let python: PathBuf = std::env::var_os("OPSCTL_LOCALSTACK_PYTHON")?.into();
+    Some(start(
+        |port, folder| {
+            let mut command = Command::new(&python);
+            command
+                .args(["-m", "localstack.runtime.main"])
+                .env("GATEWAY_LISTEN", format!("127.0.0.1:{port}"))
+                .env("DNS_ADDRESS", "0")
+                .env("LOCALSTACK_VOLUME_DIR", folder)
+                .current_dir(folder);
+            command
+        },
+        Duration::from_secs(120),
+    ))
+}
+
+impl Emulator {
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// A Python script of `tests/emulators` against this emulator; its standard output.
+    pub fn python(&self, name: &str, args: &[&str]) -> String {
+        let output = Command::new(tool("OPSCTL_MOTO_PYTHON"))
+            .arg(script(name))
+            .args(["--endpoint", &self.url()])
+            .args(args)
+            .env("AWS_ACCESS_KEY_ID", ACCOUNT)
+            .env("AWS_SECRET_ACCESS_KEY", "test")
+            .output()
+            .expect("python runs");
+        let ran = support::ran(output);
+        assert_eq!(ran.code, 0, "{name}: {}\n{}", ran.stdout, ran.stderr);
+        ran.stdout
+    }
+
+    /// The state of the account as another client sees it, kept in a file.
+    pub fn snapshot(&self, name: &str) -> PathBuf {
+        let path = self.folder.path().join(name);
+        std::fs::write(&path, self.python("snapshot.py", &[])).expect("a snapshot");
+        path
+    }
+
+    /// Everything that was not planned is as before, everything that was is there.
+    pub fn compare(&self, before: &Path, after: &Path, plan: &Path) {
+        let output = Command::new(tool("OPSCTL_MOTO_PYTHON"))
+            .arg(script("compare.py"))
+            .args([before, after, plan])
+            .output()
+            .expect("python runs");
+        let ran = support::ran(output);
+        assert_eq!(ran.code, 0, "{}\n{}", ran.stdout, ran.stderr);
+    }
+
+    /// The binary against this emulator.
+    pub fn opsctl(&self, dir: &Path, args: &[&str]) -> Ran {
+        support::ran(self.command(dir, args).output().expect("opsctl runs"))
+    }
+
+    pub fn command(&self, dir: &Path, args: &[&str]) -> Command {
+        let mut command = support::command(dir);
+        command
+            .args(args)
+            .args(["--endpoint-url", &self.url()])
+            .env("AWS_ACCESS_KEY_ID", ACCOUNT)
+            .env("AWS_SECRET_ACCESS_KEY", "test");
+        command
+    }
+
+    /// Arms faults; see `tests/emulators/README.md`.
+    pub fn faults(&self, faults: &serde_json::Value) {
+        self.control("POST", "/_opsctl/faults", &faults.to_string());
+    }
+
+    pub fn no_faults(&self) {
+        self.control("DELETE", "/_opsctl/faults", "");
+    }
+
+    fn control(&self, method: &str, path: &str, body: &str) {
+        use std::io::{Read, Write};
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("a connection");
+        write!(
+            stream,
+            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
+        .expect("a request");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        assert!(answer.starts_with("HTTP/1.1 2"), "{answer}");
+    }
+
+    /// What of all that was sent AWS would refuse by its own API models.
+    pub fn violations(&self) -> Vec<String> {
+        let text = std::fs::read_to_string(self.folder.path().join("requests.jsonl"))
+            .expect("recorded requests");
+        assert!(text.lines().count() > 0, "nothing was recorded");
+        text.lines()
+            .map(|line| serde_json::from_str::<serde_json::Value>(line).expect("a JSON line"))
+            .filter(|r| r["violations"].as_array().is_some_and(|v| !v.is_empty()))
+            .map(|r| r.to_string())
+            .collect()
+    }
+}
