@@ -1,7 +1,6 @@
 //! The SDK's errors in our own words: a code, one sentence, and whether the call may have happened.
 
 use std::error::Error;
-use std::io;
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
@@ -135,20 +134,8 @@ fn causes(error: &(dyn Error + 'static)) -> String {
 fn never_connected(error: &(dyn Error + 'static)) -> bool {
     let mut next = Some(error);
     while let Some(current) = next {
-        if let Some(io) = current.downcast_ref::<io::Error>()
-            && matches!(
-                io.kind(),
-                io::ErrorKind::ConnectionRefused
-                    | io::ErrorKind::HostUnreachable
-                    | io::ErrorKind::NetworkUnreachable
-                    | io::ErrorKind::AddrNotAvailable
-            )
-        {
-            return true;
-        }
-        // The types of these errors are private.
-        let text = current.to_string();
-        if text.contains("dns error") || text.contains("tcp connect error") {
+        // The HTTP client's own type is private; this covers DNS, TCP and TLS.
+        if current.to_string().contains("(Connect)") {
             return true;
         }
         next = current.source();

@@ -49,10 +49,7 @@ async fn get(region: &Region, bucket: &str, key: &str) -> Result<String, CloudEr
 }
 
 fn is_held(error: &CloudError) -> bool {
-    matches!(
-        error.code.as_str(),
-        "PreconditionFailed" | "HTTP 412" | "412"
-    )
+    matches!(error.code.as_str(), "PreconditionFailed" | "Http412")
 }
 
 /// Takes the lock; the ETag is the token to release it with.

@@ -8,6 +8,7 @@ mod dynamodb;
 mod elasticache;
 mod error;
 mod explorer;
+mod gaps;
 mod http;
 mod join;
 mod lambda;
@@ -94,6 +95,10 @@ fn located(error: CloudError, session: &Session, region: &str) -> CloudError {
     let message = if error.code == error::NO_CREDENTIALS {
         let tried = session.credentials_tried();
         format!("no usable AWS credentials from {tried}: {}", error.message)
+    } else if let ("connection" | "timeout", Some(url)) =
+        (error.code.as_str(), &session.shared.endpoint_url)
+    {
+        format!("{} ({region}, {url})", error.message)
     } else {
         format!("{} ({region})", error.message)
     };

@@ -1,23 +1,23 @@
 //! Reads one environment: every listing of every service and region in flight at once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures::future::{join, join_all};
 use futures::{StreamExt, stream};
 
+use super::gaps::Gaps;
 use super::join::{Joined, RegionReading, not_used};
 use super::listing::{Listed, Listing};
 use super::session::{Region, Session};
 use super::storage::Storage;
-use super::tagging::GET;
 use super::{
     cloudwatch, dynamodb, elasticache, error, explorer, lambda, logs, own, rds, s3, sns, sqs,
     storage, tagging,
 };
-use crate::cloud::{CloudError, Subject, Target, Want};
-use crate::inventory::{EnvironmentInventory, Gap, Observed, Resource};
-use crate::model::{Control, ResourceType};
+use crate::cloud::{CloudError, Subject, Want};
+use crate::inventory::{Bucket, EnvironmentInventory, Observed, Resource};
+use crate::model::ResourceType;
 
 /// Sees everything that `want` asks for; failures become gaps.
 pub async fn observe(session: &Session, want: Want) -> EnvironmentInventory {
@@ -38,33 +38,22 @@ pub async fn observe(session: &Session, want: Want) -> EnvironmentInventory {
     )
     .await;
     add_bucket_listings(&mut readings, &storage, &regions);
-    let mut gaps = Gaps {
-        target,
-        want,
-        found: Vec::new(),
-    };
+    let mut gaps = Gaps::new(target, want);
     gaps.add_listing_failures(&readings, &storage);
     gaps.add_tagging_failures(&readings);
-    inventory.types_checked = ResourceType::LISTED
-        .iter()
-        .filter(|kind| {
-            let mut listings = readings
-                .iter()
-                .flat_map(|r| &r.listings)
-                .filter(|l| l.kind == **kind);
-            listings.by_ref().count() > 0
-        })
-        .filter(|kind| {
-            let mut listings = readings.iter().flat_map(|r| &r.listings);
-            listings.all(|l| l.kind != **kind || l.error.is_none())
-        })
+    let listings = || readings.iter().flat_map(|reading| &reading.listings);
+    let failed: BTreeSet<_> = listings()
+        .filter(|listing| listing.error.is_some())
+        .map(|listing| &listing.kind)
+        .collect();
+    inventory.types_checked = listings()
+        .map(|listing| &listing.kind)
+        .filter(|kind| !failed.contains(kind))
         .map(ResourceType::to_string)
         .collect();
-    let unused = readings
-        .iter()
-        .flat_map(|r| &r.listings)
-        .filter_map(not_used);
-    inventory.types_not_checked.extend(unused);
+    inventory
+        .types_not_checked
+        .extend(listings().filter_map(not_used));
 
     let mut unread = Vec::new();
     for (reading, region) in readings.into_iter().zip(&regions) {
@@ -82,18 +71,26 @@ pub async fn observe(session: &Session, want: Want) -> EnvironmentInventory {
         );
     }
     confirm(session, unread, &mut inventory.resources, &mut gaps).await;
-    gaps.add_storage_failures(&mut storage);
-    // A bucket that vanished between the calls is gone from both.
-    inventory.resources.retain(|r| {
-        r.kind != ResourceType::S3_BUCKET
-            || storage.buckets.contains_key(&r.name)
-            || !storage.listing_failures.is_empty()
-    });
+    gaps.add_storage_failures(&storage);
+    if storage.listing_failures.is_empty() {
+        drop_vanished(&mut inventory.resources, &mut storage.buckets);
+    }
     inventory.buckets = storage.buckets;
     inventory.buckets_elsewhere = storage.elsewhere;
     inventory.gaps = gaps.found;
     inventory.sort();
     inventory
+}
+
+/// A bucket that one of the calls found gone is gone from all answers.
+fn drop_vanished(resources: &mut Vec<Resource>, buckets: &mut BTreeMap<String, Bucket>) {
+    resources.retain(|r| r.kind != ResourceType::S3_BUCKET || buckets.contains_key(&r.name));
+    let names: BTreeSet<_> = resources
+        .iter()
+        .filter(|r| r.kind == ResourceType::S3_BUCKET)
+        .map(|r| r.name.as_str())
+        .collect();
+    buckets.retain(|name, _| names.contains(name.as_str()));
 }
 
 async fn read_region(region: &Region, want: Want) -> RegionReading {
@@ -186,137 +183,6 @@ async fn read_own(
         Err(error) => {
             resource.tags = Observed::Unknown(error::text(&error));
             Some((resource, Some(error)))
-        }
-    }
-}
-
-/// What could not be seen, for which of the wanted controls.
-struct Gaps<'a> {
-    target: &'a Target,
-    want: Want,
-    found: Vec<Gap>,
-}
-
-impl Gaps<'_> {
-    fn add(
-        &mut self,
-        control: Control,
-        region: &str,
-        operation: &str,
-        resource: Option<String>,
-        error: String,
-    ) {
-        self.found.push(Gap {
-            environment: self.target.environment.clone(),
-            account: self.target.account.clone(),
-            region: region.to_owned(),
-            control,
-            operation: operation.to_owned(),
-            resource,
-            error,
-        });
-    }
-
-    fn controls(&self) -> impl Iterator<Item = Control> + use<> {
-        let lifecycle = self.want.lifecycle || self.want.sizes;
-        let wanted = [
-            (self.want.tags, Control::Tags),
-            (lifecycle, Control::Lifecycle),
-        ];
-        wanted
-            .into_iter()
-            .filter_map(|(wanted, control)| wanted.then_some(control))
-    }
-
-    fn add_listing_failures(&mut self, readings: &[RegionReading], storage: &Storage) {
-        for listing in readings.iter().flat_map(|r| &r.listings) {
-            if let Some(error) = &listing.error
-                && listing.kind != ResourceType::S3_BUCKET
-                && not_used(listing).is_none()
-            {
-                self.add(
-                    Control::Tags,
-                    &listing.region,
-                    listing.operation,
-                    None,
-                    error::text(error),
-                );
-            }
-        }
-        for failure in &storage.listing_failures {
-            for control in self.controls() {
-                let text = error::text(&failure.error);
-                self.add(
-                    control,
-                    &failure.region,
-                    failure.operation,
-                    failure.bucket.clone(),
-                    text,
-                );
-            }
-        }
-    }
-
-    /// Without the tagging API, types that have no listing cannot be seen at all.
-    fn add_tagging_failures(&mut self, readings: &[RegionReading]) {
-        for reading in readings
-            .iter()
-            .filter(|_| self.want.tags)
-            .collect::<Vec<_>>()
-        {
-            if let Some(error) = &reading.tagged.error {
-                self.add(
-                    Control::Tags,
-                    &reading.region,
-                    GET,
-                    None,
-                    error::text(error),
-                );
-            }
-        }
-    }
-
-    /// One gap for all resources that failed alike.
-    fn add_unread_tags(&mut self, failed: Vec<(Resource, CloudError)>) {
-        let mut groups: BTreeMap<(String, String, String), Vec<(Resource, CloudError)>> =
-            BTreeMap::new();
-        for (resource, error) in failed {
-            let key = (
-                resource.region.clone(),
-                error.operation.clone(),
-                error.code.clone(),
-            );
-            groups.entry(key).or_default().push((resource, error));
-        }
-        for ((region, operation, _), mut group) in groups {
-            group.sort_by(|a, b| a.0.name.cmp(&b.0.name));
-            let Some((first, error)) = group.first() else {
-                continue;
-            };
-            let (name, text) = match group.len() {
-                1 => (Some(first.name.clone()), error::text(error)),
-                n => (
-                    None,
-                    format!("{} (first of {n} resources)", error::text(error)),
-                ),
-            };
-            let bucket = first.kind == ResourceType::S3_BUCKET;
-            for control in self.controls().filter(|c| *c == Control::Tags || bucket) {
-                self.add(control, &region, &operation, name.clone(), text.clone());
-            }
-        }
-    }
-
-    fn add_storage_failures(&mut self, storage: &mut Storage) {
-        for failure in storage.failures.drain(..) {
-            let text = error::text(&failure.error);
-            self.add(
-                Control::Lifecycle,
-                &failure.region,
-                failure.operation,
-                failure.bucket,
-                text,
-            );
         }
     }
 }
