@@ -248,7 +248,8 @@ impl Loaded {
                 match self.resolve(Some(name), &stage.value) {
                     // What is wrong only here says for whom it is.
                     Err(errors) => found.extend(errors.into_iter().map(|mut d| {
-                        if !of_stages.contains(&d) && !self.diagnostics.contains(&d) {
+                        let named = d.message.contains(&format!("environment `{name}`"));
+                        if !named && !of_stages.contains(&d) && !self.diagnostics.contains(&d) {
                             d.message = format!("{} (in the environment `{name}`)", d.message);
                         }
                         d
