@@ -3,6 +3,8 @@
 use crate::support::{json, opsctl};
 use tempfile::TempDir;
 
+type Edit = Box<dyn Fn(&mut serde_json::Value)>;
+
 fn saved(dir: &TempDir) -> String {
     let ran = opsctl(dir.path(), &["plan", "--sandbox", "--out", "plan.json"]);
     assert_eq!(ran.code, 0, "{}", ran.stderr);
@@ -33,7 +35,7 @@ fn any_change_to_what_it_says_is_refused() {
     let dir = TempDir::new().unwrap();
     let text = saved(&dir);
     let document: serde_json::Value = serde_json::from_str(&text).unwrap();
-    let mut edits: Vec<Box<dyn Fn(&mut serde_json::Value)>> = vec![
+    let mut edits: Vec<Edit> = vec![
         Box::new(|d| d["targets"][0]["account"] = "999999999999".into()),
         Box::new(|d| d["changes"][0]["after"] = serde_json::Value::Null),
         Box::new(|d| d["changes"][0]["resource"]["name"] = "another".into()),
@@ -216,7 +218,6 @@ fn destroy_removes_our_rules_and_nothing_else() {
 #[test]
 fn a_plan_that_shows_other_than_it_does_is_refused() {
     use sha2::{Digest, Sha256};
-    type Edit = Box<dyn Fn(&mut serde_json::Value)>;
     let dir = TempDir::new().unwrap();
     let document: serde_json::Value = serde_json::from_str(&saved(&dir)).unwrap();
     let changes = document["changes"].as_array().unwrap();
