@@ -148,10 +148,13 @@ impl Emulator {
     }
 
     /// Everything that was not planned is as before, everything that was is there.
-    pub fn compare(&self, before: &Path, after: &Path, plan: &Path) {
+    pub fn only_as_planned(&self, before: &Path, document: &str) {
+        let after = self.snapshot("after.json");
+        let plan = self.folder.path().join("document.json");
+        std::fs::write(&plan, document).expect("the plan in a file");
         let output = Command::new(tool("OPSCTL_MOTO_PYTHON"))
             .arg(script("compare.py"))
-            .args([before, after, plan])
+            .args([before, &after, &plan])
             .output()
             .expect("python runs");
         let ran = support::ran(output);

@@ -57,10 +57,7 @@ fn two_hundred_buckets_converge_and_foreign_things_stay() {
     assert_eq!(again.code, 0, "{}", again.stdout);
     assert_eq!(parse(&again)["changes"].as_array().unwrap().len(), 0);
 
-    let after = emulator.snapshot("after.json");
-    let document = emulator.folder.path().join("applied.json");
-    std::fs::write(&document, &applied.stdout).unwrap();
-    emulator.compare(&before, &after, &document);
+    emulator.only_as_planned(&before, &applied.stdout);
     let violations = emulator.violations();
     assert!(violations.is_empty(), "{violations:#?}");
 }
@@ -188,10 +185,7 @@ fn a_killed_apply_converges() {
             .len(),
         0
     );
-    let after = emulator.snapshot("after.json");
-    let document = emulator.folder.path().join("plan.json");
-    std::fs::write(&document, plan.to_string()).unwrap();
-    emulator.compare(&before, &after, &document);
+    emulator.only_as_planned(&before, &plan.to_string());
 }
 
 /// Throttling, cut connections and lost answers in the middle of an apply.
@@ -220,10 +214,7 @@ fn faults_on_the_wire_are_survived_or_told() {
             .len(),
         0
     );
-    let after = emulator.snapshot("after.json");
-    let document = emulator.folder.path().join("plan.json");
-    std::fs::write(&document, plan.to_string()).unwrap();
-    emulator.compare(&before, &after, &document);
+    emulator.only_as_planned(&before, &plan.to_string());
 }
 
 /// Two hundred answered although one resource of a batch is refused.
@@ -332,8 +323,5 @@ fn a_configuration_newer_than_this_version_is_left_alone() {
     assert!(!told.is_empty(), "{}", plan["findings"]);
     let applied = emulator.opsctl(dir.path(), &["apply", "--yes", "--format", "json"]);
     assert_eq!(applied.code, 0, "{}", failures(&applied.stdout));
-    let after = emulator.snapshot("after.json");
-    let document = emulator.folder.path().join("applied.json");
-    std::fs::write(&document, &applied.stdout).unwrap();
-    emulator.compare(&before, &after, &document);
+    emulator.only_as_planned(&before, &applied.stdout);
 }
