@@ -19,7 +19,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::config::{Diagnostic, Loaded};
 use crate::model::Control;
-use crate::plan::file::write_atomically;
+use crate::plan::file::{write_atomically, write_atomically_with, write_json};
 use crate::render;
 
 /// Exit codes, as documented in `docs/exit-codes.md`; CI jobs are written against them.
@@ -294,6 +294,19 @@ impl Global {
                     other => other.map_err(|e| Failure::new(format!("stdout: {e}"))),
                 }
             }
+        }
+    }
+
+    /// Writes a result as JSON, without making it in memory first.
+    pub fn emit_json(&self, value: &impl serde::Serialize) -> Result<(), Failure> {
+        match &self.output {
+            Some(path) => write_atomically_with(path, &mut |out| write_json(value, out))
+                .map_err(|e| Failure::new(format!("{}: {e}", path.display()))),
+            None => match write_json(value, &mut std::io::stdout().lock()) {
+                // The reader of the pipe has seen enough.
+                Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+                other => other.map_err(|e| Failure::new(format!("stdout: {e}"))),
+            },
         }
     }
 

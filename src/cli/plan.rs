@@ -45,7 +45,10 @@ pub async fn run(global: &Global, args: &PlanArgs) -> Outcome {
     if let Some(path) = &args.out {
         file::save(&plan, path).map_err(|e| super::Failure::new(e.to_string()))?;
     }
-    global.emit(&show(global, &plan))?;
+    match global.format {
+        Format::Json => global.emit_json(&plan)?,
+        _ => global.emit(&show(global, &plan))?,
+    }
     if let Some(path) = &args.out {
         global.say(&format!(
             "saved; execute exactly this plan with: opsctl apply {}",
@@ -61,14 +64,10 @@ pub async fn run(global: &Global, args: &PlanArgs) -> Outcome {
     Ok(exit::OK)
 }
 
+/// The plan for people.
 pub fn show(global: &Global, plan: &Plan) -> String {
     match global.format {
-        Format::Table => render::human::plan(plan, &global.style()),
         Format::Markdown => render::markdown::plan(plan),
-        Format::Json => {
-            let mut text = serde_json::to_string_pretty(plan).unwrap_or_default();
-            text.push('\n');
-            text
-        }
+        _ => render::human::plan(plan, &global.style()),
     }
 }

@@ -1,7 +1,9 @@
 //! Saved plans: self-contained, stamped with a digest over everything that they say.
 
+use std::io::Write;
 use std::path::Path;
 
+use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -44,31 +46,88 @@ pub enum PlanFileError {
     },
 }
 
-fn digest_of(document: &Value) -> String {
-    // serde_json keeps objects sorted by key, so the text is canonical.
-    let text = serde_json::to_string(document).unwrap_or_default();
-    format!("sha256:{}", hex::encode(Sha256::digest(text.as_bytes())))
-}
+/// Hashes what is written into it.
+struct Hasher(Sha256);
 
-fn digest_without(mut document: Value) -> String {
-    if let Some(object) = document.as_object_mut() {
-        object.remove("digest");
+impl Write for Hasher {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
     }
-    digest_of(&document)
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
-/// Stamps a plan with the digest over everything else in it.
+impl Hasher {
+    /// serde_json keeps objects sorted by key, so the text is canonical.
+    fn add(&mut self, value: &Value) {
+        // Hashing in memory cannot fail.
+        let _ = serde_json::to_writer(&mut *self, value);
+        self.0.update(b"\n");
+    }
+
+    fn finish(self) -> String {
+        format!("sha256:{}", hex::encode(self.0.finalize()))
+    }
+}
+
+/// The digest of a saved plan: over the document without its digest and its lists of changes and
+/// findings, then over each change and each finding, a line each.
+pub fn digest(mut document: Value) -> String {
+    let mut hasher = Hasher(Sha256::new());
+    let mut take = |key: &str| document.as_object_mut().and_then(|o| o.remove(key));
+    take("digest");
+    let lists = [take("changes"), take("findings")];
+    hasher.add(&document);
+    for value in lists.iter().flatten() {
+        match value.as_array() {
+            Some(items) => items.iter().for_each(|item| hasher.add(item)),
+            None => hasher.add(value),
+        }
+    }
+    hasher.finish()
+}
+
+/// Stamps a plan with the digest over everything else in it; one change at a time, since a plan can
+/// be large.
 pub fn seal(plan: &mut Plan) {
-    let document = serde_json::to_value(&*plan).unwrap_or_default();
-    plan.digest = digest_without(document);
+    let changes = std::mem::take(&mut plan.changes);
+    let findings = std::mem::take(&mut plan.findings);
+    let mut head = serde_json::to_value(&*plan).unwrap_or_default();
+    if let Some(object) = head.as_object_mut() {
+        for key in ["digest", "changes", "findings"] {
+            object.remove(key);
+        }
+    }
+    let mut hasher = Hasher(Sha256::new());
+    hasher.add(&head);
+    for change in &changes {
+        hasher.add(&serde_json::to_value(change).unwrap_or_default());
+    }
+    for finding in &findings {
+        hasher.add(&serde_json::to_value(finding).unwrap_or_default());
+    }
+    plan.digest = hasher.finish();
+    plan.changes = changes;
+    plan.findings = findings;
+}
+
+/// Writes a value as indented JSON.
+pub fn write_json(value: &impl Serialize, out: &mut dyn Write) -> std::io::Result<()> {
+    let mut out = std::io::BufWriter::new(out);
+    serde_json::to_writer_pretty(&mut out, value)?;
+    out.write_all(b"\n")?;
+    out.flush()
 }
 
 /// Saves a plan atomically: the file is complete or not there.
 pub fn save(plan: &Plan, path: &Path) -> Result<(), PlanFileError> {
-    let text = serde_json::to_string_pretty(plan).unwrap_or_default();
-    write_atomically(path, text.as_bytes()).map_err(|error| PlanFileError::Io {
-        path: path.display().to_string(),
-        error,
+    write_atomically_with(path, &mut |out| write_json(plan, out)).map_err(|error| {
+        PlanFileError::Io {
+            path: path.display().to_string(),
+            error,
+        }
     })
 }
 
@@ -76,15 +135,19 @@ pub fn save(plan: &Plan, path: &Path) -> Result<(), PlanFileError> {
 ///
 /// A symbolic link is followed; what is no regular file (`/dev/null`, a pipe) is written into.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    use std::io::Write;
+    write_atomically_with(path, &mut |out| out.write_all(bytes))
+}
+
+/// As [`write_atomically`], for what is too large to be made in memory first.
+pub fn write_atomically_with(
+    path: &Path,
+    write: &mut dyn FnMut(&mut dyn Write) -> std::io::Result<()>,
+) -> std::io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
     let path = &std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
     let existing = std::fs::metadata(path).ok();
     if existing.as_ref().is_some_and(|m| !m.is_file()) {
-        return std::fs::File::options()
-            .write(true)
-            .open(path)?
-            .write_all(bytes);
+        return write(&mut std::fs::File::options().write(true).open(path)?);
     }
     let folder = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -99,7 +162,7 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let mut file = tempfile::Builder::new()
         .permissions(permissions)
         .tempfile_in(folder)?;
-    file.write_all(bytes)?;
+    write(&mut file)?;
     file.as_file().sync_all()?;
     file.persist(path).map_err(|e| e.error)?;
     Ok(())
@@ -144,7 +207,7 @@ pub fn load(path: &Path) -> Result<Plan, PlanFileError> {
             path: name,
         });
     }
-    if field("digest") != digest_without(document.clone()) {
+    if field("digest") != digest(document.clone()) {
         return Err(PlanFileError::Tampered { path: name });
     }
     let plan = serde_json::from_value(document).map_err(|error| PlanFileError::Invalid {

@@ -217,7 +217,6 @@ fn destroy_removes_our_rules_and_nothing_else() {
 /// A plan with a digest of somebody's own making: what is shown has to be what is done.
 #[test]
 fn a_plan_that_shows_other_than_it_does_is_refused() {
-    use sha2::{Digest, Sha256};
     let dir = TempDir::new().unwrap();
     let document: serde_json::Value = serde_json::from_str(&saved(&dir)).unwrap();
     let changes = document["changes"].as_array().unwrap();
@@ -267,9 +266,7 @@ fn a_plan_that_shows_other_than_it_does_is_refused() {
         let mut changed = document.clone();
         edit(&mut changed);
         assert_ne!(changed, document, "edit {i}");
-        changed.as_object_mut().unwrap().remove("digest");
-        let digest = Sha256::digest(changed.to_string().as_bytes());
-        changed["digest"] = format!("sha256:{}", hex::encode(digest)).into();
+        changed["digest"] = opsctl::plan::file::digest(changed.clone()).into();
         std::fs::write(dir.path().join("own.json"), changed.to_string()).unwrap();
         let ran = opsctl(dir.path(), &["apply", "own.json", "--yes"]);
         assert_eq!(ran.code, 1, "edit {i}: {}", ran.stdout);
@@ -281,7 +278,6 @@ fn a_plan_that_shows_other_than_it_does_is_refused() {
 /// The guard of opsctl.toml holds for saved plans too.
 #[test]
 fn a_saved_plan_for_another_account_than_the_projects_is_refused() {
-    use sha2::{Digest, Sha256};
     let dir = crate::support::project(&[]);
     assert_eq!(
         opsctl(dir.path(), &["plan", "--sandbox", "--out", "plan.json"]).code,
@@ -290,9 +286,7 @@ fn a_saved_plan_for_another_account_than_the_projects_is_refused() {
     let text = std::fs::read_to_string(dir.path().join("plan.json")).unwrap();
     let mut plan: serde_json::Value = serde_json::from_str(&text).unwrap();
     plan.as_object_mut().unwrap().remove("sandbox");
-    plan.as_object_mut().unwrap().remove("digest");
-    let digest = Sha256::digest(plan.to_string().as_bytes());
-    plan["digest"] = format!("sha256:{}", hex::encode(digest)).into();
+    plan["digest"] = opsctl::plan::file::digest(plan.clone()).into();
     std::fs::write(dir.path().join("own.json"), plan.to_string()).unwrap();
     let ran = opsctl(dir.path(), &["apply", "own.json", "--yes"]);
     assert_eq!(ran.code, 1);
