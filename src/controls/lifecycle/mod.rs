@@ -8,7 +8,7 @@
 //! **How safe.** Rules that opsctl did not make, and the minimum-size setting, come through every
 //! write unchanged; a configuration with parts that this version does not know is never written.
 //! A rule that would lose money, that a foreign rule already does, or that would fight a foreign
-//! rule is not planned.
+//! rule is not planned. Directory buckets (S3 Express One Zone) are not looked at.
 //!
 //! **References.** `config.md` (policies/s3-lifecycle.toml); S3 user guide, "Managing the lifecycle
 //! of objects".
