@@ -45,6 +45,8 @@ def server(*command):
     try:
         yield process
     finally:
+        if process.poll() is not None:
+            print(f"{Path(command[0]).name} had ended before, with {process.returncode}", file=sys.stderr)
         process.terminate()
         process.wait(10)
 

@@ -83,9 +83,10 @@ class Proxy:
                 found = connection.getresponse()
                 said = found.read()
                 break
-            except (http.client.HTTPException, OSError):
+            except (http.client.HTTPException, OSError) as e:
                 connection.close()
                 if attempt == 2:
+                    print(f"proxy.py: {name}: {e!r}", file=sys.stderr, flush=True)
                     return name, b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n", False
         kept = [f"{k}: {v}" for k, v in found.getheaders() if k.lower() not in HOPS]
         if method == "HEAD":
