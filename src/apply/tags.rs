@@ -148,21 +148,8 @@ pub(super) async fn batch(run: &Run<'_>, target: &Target, changes: &[&Change]) -
             .filter(|(_, v)| v.is_some())
             .map(|(k, v)| (k.clone(), v.clone()))
             .collect();
-        let open: Vec<usize> = (0..outcomes.len())
-            .filter(|i| outcomes[*i].is_none())
-            .collect();
-        let checks = join_all(open.iter().map(|i| {
-            verify(
-                run,
-                target,
-                &subjects[*i],
-                &added,
-                &seen[*i],
-                doubts[*i].as_deref(),
-            )
-        }))
-        .await;
-        for (i, check) in open.into_iter().zip(checks) {
+        let checks = verify_open(run, target, &subjects, &outcomes, &added, &seen, &doubts).await;
+        for (i, check) in checks {
             if check.outcome != OutcomeKind::Applied {
                 outcomes[i] = Some(check);
             }
@@ -182,24 +169,32 @@ pub(super) async fn batch(run: &Run<'_>, target: &Target, changes: &[&Change]) -
         )
         .await;
     }
-    let verified = join_all(
-        outcomes
-            .iter()
-            .zip(&subjects)
-            .zip(&seen)
-            .zip(&doubts)
-            .filter(|(((outcome, _), _), _)| outcome.is_none())
-            .map(|(((_, subject), seen), doubt)| {
-                verify(run, target, subject, after, seen, doubt.as_deref())
-            }),
-    )
-    .await;
-    let mut verified = verified.into_iter();
+    let checks = verify_open(run, target, &subjects, &outcomes, after, &seen, &doubts).await;
+    for (i, check) in checks {
+        outcomes[i] = Some(check);
+    }
     finish(outcomes, || {
-        verified
-            .next()
-            .unwrap_or_else(|| Outcome::of(OutcomeKind::Failed, "not verified".to_owned()))
+        Outcome::of(OutcomeKind::Failed, "not verified".to_owned())
     })
+}
+
+/// Verifies every resource that is still in the running, all at once.
+async fn verify_open(
+    run: &Run<'_>,
+    target: &Target,
+    subjects: &[Subject],
+    outcomes: &[Option<Outcome>],
+    after: &Values,
+    seen: &[Tags],
+    doubts: &[Option<String>],
+) -> Vec<(usize, Outcome)> {
+    let open = (0..outcomes.len()).filter(|i| outcomes[*i].is_none());
+    join_all(open.map(async |i| {
+        let doubt = doubts[i].as_deref();
+        let check = verify(run, target, &subjects[i], after, &seen[i], doubt).await;
+        (i, check)
+    }))
+    .await
 }
 
 fn finish(outcomes: Vec<Option<Outcome>>, mut rest: impl FnMut() -> Outcome) -> Vec<Outcome> {

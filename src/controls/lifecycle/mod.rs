@@ -435,6 +435,10 @@ impl<'a> Work<'a> {
     /// it, all in the old form.
     fn old_form_problem(&self, rule: &Rule) -> Option<String> {
         let mut tentative = self.current.clone();
+        // A rule of ours that goes with this very write is in nobody's way.
+        tentative
+            .rules
+            .retain(|r| !r.is_ours() || self.asked_for(r.id()));
         tentative.rules.extend(self.planned.iter().cloned());
         let known = tentative.violations();
         tentative.rules.push(rule.clone());
@@ -442,6 +446,13 @@ impl<'a> Work<'a> {
             .violations()
             .into_iter()
             .find(|v| !known.contains(v))
+    }
+
+    /// Whether the policy asks for a rule of ours with this id in this bucket.
+    fn asked_for(&self, id: &str) -> bool {
+        id.strip_prefix(RULE_PREFIX)
+            .and_then(|name| self.policy.rule.get(name))
+            .is_some_and(|rule| rule.matches.resource(self.resource) == Matched::Yes)
     }
 
     /// Our rule in the form that the configuration can hold.

@@ -190,11 +190,6 @@ impl Rule {
 }
 
 impl LifecycleConfiguration {
-    /// Whether the two mean the same: same header, same rules by id, in any order.
-    pub fn same_as(&self, other: &LifecycleConfiguration) -> bool {
-        self.difference(other).is_none()
-    }
-
     /// The first thing that differs, in words; `None` when the two mean the same.
     pub fn difference(&self, other: &LifecycleConfiguration) -> Option<String> {
         // S3 fills the header in when it was not sent.
