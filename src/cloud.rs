@@ -5,12 +5,18 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use rust_decimal::Decimal;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::cost::question::{Answered, Question};
 use crate::inventory::{EnvironmentInventory, Observed};
 use crate::model::lifecycle::LifecycleConfiguration;
+use crate::model::object::{
+    AnomalyMonitor, AnomalySubscription, Budget, CompositeAlarm, MetricAlarm, MetricId,
+    NotificationKey, Object, ObjectKey, Subscriber, Topic,
+};
 use crate::model::{ResourceType, Tags};
 
 /// One environment as the cloud is asked for it. Part of a saved plan, so it holds no secret.
@@ -30,7 +36,7 @@ pub struct Target {
 }
 
 /// What the controls of this run need to see.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Want {
     /// All resources with their tags.
     pub tags: bool,
@@ -38,6 +44,30 @@ pub struct Want {
     pub lifecycle: bool,
     /// Bucket sizes: only where a rule is judged by its saving.
     pub sizes: bool,
+    /// All budgets with notifications and subscribers.
+    pub budgets: bool,
+    /// Anomaly monitors and subscriptions (asks Cost Explorer, which bills).
+    pub anomaly: bool,
+    /// Cost allocation tags (asks Cost Explorer, which bills).
+    pub cost_tags: bool,
+    /// Whether the billing metric exists.
+    pub billing_metric: bool,
+    /// Topics to look at, by ARN; whether one is there is an answer too.
+    pub topics: BTreeSet<String>,
+    /// Alarms of all kinds in these regions, with the tags of those whose names begin with
+    /// [`Want::own_alarm_prefixes`].
+    pub alarms: BTreeSet<String>,
+    pub own_alarm_prefixes: BTreeSet<String>,
+    /// Topics that those alarms notify, wherever they are.
+    pub alarm_topics: bool,
+    /// What alarm thresholds are derived from.
+    pub attributes: bool,
+}
+
+impl Want {
+    pub fn is_nothing(&self) -> bool {
+        *self == Want::default()
+    }
 }
 
 /// A resource as a write names it.
@@ -73,7 +103,145 @@ pub enum Call {
         configuration: LifecycleConfiguration,
     },
     /// Removes the configuration of a bucket, once nothing is left in it.
-    DeleteLifecycle { region: String, bucket: String },
+    DeleteLifecycle {
+        region: String,
+        bucket: String,
+    },
+
+    /// Makes a topic with its policy and tags, without subscriptions.
+    CreateTopic {
+        topic: Topic,
+        tags: Tags,
+    },
+    SetTopicPolicy {
+        region: String,
+        arn: String,
+        policy: String,
+    },
+    /// Sends a confirmation to an e-mail address.
+    Subscribe {
+        region: String,
+        topic: String,
+        subscription: String,
+    },
+    DeleteTopic {
+        region: String,
+        arn: String,
+    },
+
+    /// Makes a budget with all its notifications and subscribers.
+    CreateBudget {
+        budget: Budget,
+        tags: Tags,
+    },
+    /// Replaces all but name and notifications; sets CalculatedSpend to zero until new billing
+    /// data arrives. Source: API model, `budgets:UpdateBudget`.
+    UpdateBudget {
+        budget: Budget,
+    },
+    DeleteBudget {
+        budget: String,
+    },
+    CreateNotification {
+        budget: String,
+        notification: NotificationKey,
+        subscribers: BTreeSet<Subscriber>,
+    },
+    DeleteNotification {
+        budget: String,
+        notification: NotificationKey,
+    },
+    CreateSubscriber {
+        budget: String,
+        notification: NotificationKey,
+        subscriber: Subscriber,
+    },
+    DeleteSubscriber {
+        budget: String,
+        notification: NotificationKey,
+        subscriber: Subscriber,
+    },
+
+    CreateAnomalyMonitor {
+        monitor: AnomalyMonitor,
+        tags: Tags,
+    },
+    DeleteAnomalyMonitor {
+        name: String,
+    },
+    CreateAnomalySubscription {
+        subscription: AnomalySubscription,
+        tags: Tags,
+    },
+    UpdateAnomalySubscription {
+        subscription: AnomalySubscription,
+    },
+    DeleteAnomalySubscription {
+        name: String,
+    },
+    /// Makes tag keys dimensions of cost, or stops that; up to 20.
+    SetCostAllocationTags {
+        keys: BTreeSet<String>,
+        active: bool,
+    },
+
+    /// Makes or wholly overwrites an alarm; `tags` count only when it is made.
+    /// Source: API model, `cloudwatch:PutMetricAlarm`.
+    PutMetricAlarm {
+        alarm: MetricAlarm,
+        tags: Tags,
+    },
+    PutCompositeAlarm {
+        alarm: CompositeAlarm,
+        tags: Tags,
+    },
+    /// One alarm, or up to 100 of the metric kind.
+    DeleteAlarms {
+        region: String,
+        names: Vec<String>,
+    },
+}
+
+impl Call {
+    /// The region that it goes to; budgets and Cost Explorer live in us-east-1.
+    pub fn region(&self) -> &str {
+        match self {
+            Call::TagResources { region, .. }
+            | Call::UntagResources { region, .. }
+            | Call::PutLifecycle { region, .. }
+            | Call::DeleteLifecycle { region, .. }
+            | Call::SetTopicPolicy { region, .. }
+            | Call::Subscribe { region, .. }
+            | Call::DeleteTopic { region, .. }
+            | Call::DeleteAlarms { region, .. } => region,
+            Call::CreateTopic { topic, .. } => &topic.region,
+            Call::PutMetricAlarm { alarm, .. } => &alarm.region,
+            Call::PutCompositeAlarm { alarm, .. } => &alarm.region,
+            Call::CreateBudget { .. }
+            | Call::UpdateBudget { .. }
+            | Call::DeleteBudget { .. }
+            | Call::CreateNotification { .. }
+            | Call::DeleteNotification { .. }
+            | Call::CreateSubscriber { .. }
+            | Call::DeleteSubscriber { .. }
+            | Call::CreateAnomalyMonitor { .. }
+            | Call::DeleteAnomalyMonitor { .. }
+            | Call::CreateAnomalySubscription { .. }
+            | Call::UpdateAnomalySubscription { .. }
+            | Call::DeleteAnomalySubscription { .. }
+            | Call::SetCostAllocationTags { .. } => "us-east-1",
+        }
+    }
+
+    /// How many resources it is about: so many results it has.
+    pub fn resources(&self) -> usize {
+        match self {
+            Call::TagResources { resources, .. } | Call::UntagResources { resources, .. } => {
+                resources.len()
+            }
+            _ => 1,
+        }
+    }
 }
 
 /// A failed call: the service's own code and message.
@@ -119,6 +287,34 @@ impl CloudError {
     }
 }
 
+/// An object as it stands, with what tells whose it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectReading {
+    pub object: Object,
+    /// `Absent`: the service has no tags for such a thing.
+    pub tags: Observed<Tags>,
+}
+
+/// One metric with a statistic, as a series of points.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeriesQuery {
+    pub metric: MetricId,
+    /// `Sum`, `Average`, `p99`, …
+    pub statistic: String,
+    /// Seconds.
+    pub period: u32,
+}
+
+/// From (inclusive) and to (exclusive).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TimeSpan {
+    pub from: Timestamp,
+    pub to: Timestamp,
+}
+
+/// Points in ascending order of time; a period without one is missing.
+pub type Series = Vec<(Timestamp, f64)>;
+
 /// Where the lock of a project is kept: an object in a bucket of one of its accounts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -144,7 +340,7 @@ pub trait Cloud: Send + Sync {
     async fn caller_account(&self, target: &Target) -> Result<String, CloudError>;
 
     /// Sees everything that `want` asks for; failures become gaps, never errors.
-    async fn observe(&self, target: &Target, want: Want) -> EnvironmentInventory;
+    async fn observe(&self, target: &Target, want: &Want) -> EnvironmentInventory;
 
     /// The tags of one resource right now, from the service that owns it.
     async fn read_tags(&self, target: &Target, subject: &Subject) -> Observed<Tags>;
@@ -152,6 +348,34 @@ pub trait Cloud: Send + Sync {
     /// The lifecycle configuration of one bucket right now.
     async fn read_lifecycle(&self, target: &Target, region: &str, bucket: &str)
     -> LifecycleReading;
+
+    /// One object of ours right now, from the service that owns it. `Absent`: it is not there.
+    async fn read_object(&self, target: &Target, key: &ObjectKey) -> Observed<ObjectReading>;
+
+    /// Asks about costs, all pages of it. Every page is billed; see [`Meter::bill`].
+    ///
+    /// # Errors
+    /// What the service answers; that there is no data is an answer.
+    async fn ask_cost(&self, payer: &Target, question: &Question) -> Result<Answered, CloudError>;
+
+    /// The data points of metrics; the answers are in the order of the questions, and a metric
+    /// without any points has an empty series.
+    async fn metric_data(
+        &self,
+        target: &Target,
+        region: &str,
+        queries: &[SeriesQuery],
+        span: &TimeSpan,
+    ) -> Vec<Result<Series, CloudError>>;
+
+    /// The metrics that exist in a namespace, with their dimensions.
+    async fn list_metrics(
+        &self,
+        target: &Target,
+        region: &str,
+        namespace: &str,
+        metric: Option<&str>,
+    ) -> Result<Vec<MetricId>, CloudError>;
 
     /// Carries out one write; the results are in the order of its resources (one for a bucket).
     async fn execute(&self, target: &Target, call: &Call) -> Vec<Result<(), CloudError>>;

@@ -11,11 +11,13 @@
 //! Planning is pure; observation is three-valued; actions are a closed enum; only `apply` writes.
 
 pub mod apply;
+pub mod audit;
 pub mod aws;
 pub mod cli;
 pub mod cloud;
 pub mod config;
 pub mod controls;
+pub mod cost;
 pub mod inventory;
 pub mod model;
 pub mod plan;

@@ -4,6 +4,7 @@
 pub mod journal;
 mod lifecycle;
 pub mod lock;
+mod object;
 mod tags;
 
 use std::collections::BTreeMap;
@@ -125,37 +126,29 @@ pub async fn apply(run: &Run<'_>, plan: &Plan) -> Vec<Outcome> {
                 change.resource.region,
                 serde_json::to_string(after).unwrap_or_default()
             ),
-            Operation::Lifecycle { .. } => format!("one {i:09}"),
+            Operation::Lifecycle { .. } | Operation::Object { .. } => format!("one {i:09}"),
         };
         batches.entry(key).or_default().push(i);
     }
-    let batches: Vec<Vec<usize>> = batches
-        .into_values()
-        .flat_map(|batch| batch.chunks(20).map(<[usize]>::to_vec).collect::<Vec<_>>())
-        .collect();
+    // What others rest on comes first when it is made, and last when it is removed.
+    let mut phases: BTreeMap<u8, Vec<Vec<usize>>> = BTreeMap::new();
+    for batch in batches.into_values() {
+        let phase = phases.entry(rank(&plan.changes[batch[0]])).or_default();
+        phase.extend(batch.chunks(20).map(<[usize]>::to_vec));
+    }
     let mut outcomes: Vec<Option<Outcome>> = vec![None; plan.changes.len()];
-    let mut running = stream::iter(batches)
-        .map(|batch| {
-            let targets = &targets;
-            async move {
-                let changes: Vec<&Change> = batch.iter().map(|i| &plan.changes[*i]).collect();
-                let started = Instant::now();
-                let results = one_batch(run, targets, &changes).await;
-                let took = started.elapsed().as_millis() as u64;
-                batch
-                    .into_iter()
-                    .zip(results.into_iter().map(move |mut o| {
-                        o.duration_ms = took;
-                        o
-                    }))
-                    .collect::<Vec<_>>()
+    let mut broken: BTreeMap<String, String> = BTreeMap::new();
+    for batches in phases.into_values() {
+        one_phase(run, plan, &targets, batches, &broken, &mut outcomes).await;
+        for (change, outcome) in plan.changes.iter().zip(&outcomes) {
+            let failed = outcome.as_ref().is_some_and(|o| {
+                !(o.outcome == OutcomeKind::Applied || o.error.as_deref() == Some(Outcome::ALREADY))
+            });
+            if failed && change.action == ActionKind::Create {
+                for key in [&change.resource.arn, &change.resource.name] {
+                    broken.insert(key.clone(), change.address.to_string());
+                }
             }
-        })
-        .buffer_unordered(run.concurrency.max(1));
-    while let Some(results) = running.next().await {
-        for (i, outcome) in results {
-            (run.done)(&plan.changes[i], &outcome);
-            outcomes[i] = Some(outcome);
         }
     }
     outcomes
@@ -164,6 +157,68 @@ pub async fn apply(run: &Run<'_>, plan: &Plan) -> Vec<Outcome> {
             o.unwrap_or_else(|| Outcome::of(OutcomeKind::Failed, "lost by the executor".to_owned()))
         })
         .collect()
+}
+
+/// The order of changes that rest on each other.
+fn rank(change: &Change) -> u8 {
+    match &change.operation {
+        Operation::Tags { .. } | Operation::Lifecycle { .. } => 0,
+        Operation::Object { before, after, .. } => match (before, after) {
+            (_, Some(object)) => object.kind().rank(),
+            (Some(object), None) => 10 - object.kind().rank(),
+            (None, None) => 0,
+        },
+    }
+}
+
+/// Runs the batches of one phase; `broken` are ARNs and names that could not be made before it.
+async fn one_phase(
+    run: &Run<'_>,
+    plan: &Plan,
+    targets: &BTreeMap<&str, &Target>,
+    batches: Vec<Vec<usize>>,
+    broken: &BTreeMap<String, String>,
+    outcomes: &mut [Option<Outcome>],
+) {
+    let mut running = stream::iter(batches)
+        .map(|batch| async move {
+            let changes: Vec<&Change> = batch.iter().map(|i| &plan.changes[*i]).collect();
+            let started = Instant::now();
+            let results = match missing(changes[0], broken) {
+                Some(address) => vec![Outcome::of(
+                    OutcomeKind::Failed,
+                    format!("not tried: it needs {address}, which was not made"),
+                )],
+                None => one_batch(run, targets, &changes).await,
+            };
+            let took = started.elapsed().as_millis() as u64;
+            batch
+                .into_iter()
+                .zip(results.into_iter().map(move |mut o| {
+                    o.duration_ms = took;
+                    o
+                }))
+                .collect::<Vec<_>>()
+        })
+        .buffer_unordered(run.concurrency.max(1));
+    while let Some(results) = running.next().await {
+        for (i, outcome) in results {
+            (run.done)(&plan.changes[i], &outcome);
+            outcomes[i] = Some(outcome);
+        }
+    }
+}
+
+/// What a change rests on and that was not made.
+fn missing<'a>(change: &Change, broken: &'a BTreeMap<String, String>) -> Option<&'a str> {
+    let Operation::Object {
+        after: Some(after), ..
+    } = &change.operation
+    else {
+        return None;
+    };
+    let address = after.references().into_iter().find_map(|r| broken.get(r))?;
+    Some(address)
 }
 
 async fn one_batch(
@@ -197,6 +252,18 @@ async fn one_batch(
                 unless_owned: *unless_owned,
             };
             vec![lifecycle::one(run, target, changes[0], planned).await]
+        }
+        Operation::Object {
+            before,
+            after,
+            tags,
+        } => {
+            let planned = object::Planned {
+                before: before.as_deref(),
+                after: after.as_deref(),
+                tags,
+            };
+            vec![object::one(run, target, changes[0], planned).await]
         }
     }
 }

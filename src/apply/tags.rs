@@ -16,7 +16,9 @@ fn values(change: &Change) -> (&Values, &Values) {
     match &change.operation {
         Operation::Tags { before, after, .. } => (before, after),
         // Batches are made of tag changes only.
-        Operation::Lifecycle { .. } => unreachable!("a lifecycle change in a tag batch"),
+        Operation::Lifecycle { .. } | Operation::Object { .. } => {
+            unreachable!("a change of something else in a tag batch")
+        }
     }
 }
 

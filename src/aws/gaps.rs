@@ -13,12 +13,12 @@ use crate::model::{Control, ResourceType};
 /// Collects the gaps of one environment.
 pub struct Gaps<'a> {
     target: &'a Target,
-    want: Want,
+    want: &'a Want,
     pub found: Vec<Gap>,
 }
 
 impl<'a> Gaps<'a> {
-    pub fn new(target: &'a Target, want: Want) -> Self {
+    pub fn new(target: &'a Target, want: &'a Want) -> Self {
         let found = Vec::new();
         Gaps {
             target,

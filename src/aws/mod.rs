@@ -4,6 +4,7 @@
 //! [`write`] changes tags; every service has a file of its own.
 
 mod cloudwatch;
+mod costexplorer;
 mod dynamodb;
 mod elasticache;
 mod error;
@@ -17,6 +18,8 @@ mod lifecycle_xml;
 mod listing;
 mod lock;
 mod logs;
+mod metrics;
+mod objects;
 mod observe;
 mod own;
 mod pace;
@@ -39,10 +42,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::cloud::{
-    Call, Cloud, CloudError, LifecycleReading, LockError, LockPlace, Meter, Target, Want,
+    Call, Cloud, CloudError, LifecycleReading, LockError, LockPlace, Meter, ObjectReading, Series,
+    SeriesQuery, Target, TimeSpan, Want,
 };
+use crate::cost::question::{Answered, Question};
 use crate::inventory::{EnvironmentInventory, Observed};
 use crate::model::Tags;
+use crate::model::object::{MetricId, ObjectKey};
 
 use error::Named;
 use session::{Session, Shared};
@@ -120,7 +126,7 @@ impl Cloud for AwsCloud {
             .map_err(|error| located(error, &session, name))
     }
 
-    async fn observe(&self, target: &Target, want: Want) -> EnvironmentInventory {
+    async fn observe(&self, target: &Target, want: &Want) -> EnvironmentInventory {
         observe::observe(&self.session(target), want).await
     }
 
@@ -152,10 +158,7 @@ impl Cloud for AwsCloud {
 
     async fn execute(&self, target: &Target, call: &Call) -> Vec<Result<(), CloudError>> {
         let session = self.session(target);
-        let (Call::TagResources { region, .. }
-        | Call::UntagResources { region, .. }
-        | Call::PutLifecycle { region, .. }
-        | Call::DeleteLifecycle { region, .. }) = call;
+        let region = call.region();
         let clients = session.region(region).await;
         let results = match call {
             Call::TagResources { resources, set, .. } => {
@@ -174,9 +177,49 @@ impl Cloud for AwsCloud {
             Call::DeleteLifecycle { bucket, .. } => {
                 vec![s3::delete_lifecycle(&clients, bucket).await]
             }
+            other => vec![objects::execute(&session, &clients, other).await],
         };
         let locate = |result: Result<(), _>| result.map_err(|e| located(e, &session, region));
         results.into_iter().map(locate).collect()
+    }
+
+    async fn read_object(&self, target: &Target, key: &ObjectKey) -> Observed<ObjectReading> {
+        objects::read(&self.session(target), key).await
+    }
+
+    async fn ask_cost(&self, payer: &Target, question: &Question) -> Result<Answered, CloudError> {
+        let session = self.session(payer);
+        costexplorer::ask(&session, question)
+            .await
+            .map_err(|error| located(error, &session, "us-east-1"))
+    }
+
+    async fn metric_data(
+        &self,
+        target: &Target,
+        region: &str,
+        queries: &[SeriesQuery],
+        span: &TimeSpan,
+    ) -> Vec<Result<Series, CloudError>> {
+        let session = self.session(target);
+        let clients = session.region(region).await;
+        let answers = metrics::data(&clients, queries, span).await;
+        let locate = |result: Result<Series, _>| result.map_err(|e| located(e, &session, region));
+        answers.into_iter().map(locate).collect()
+    }
+
+    async fn list_metrics(
+        &self,
+        target: &Target,
+        region: &str,
+        namespace: &str,
+        metric: Option<&str>,
+    ) -> Result<Vec<MetricId>, CloudError> {
+        let session = self.session(target);
+        let clients = session.region(region).await;
+        metrics::list(&clients, namespace, metric)
+            .await
+            .map_err(|error| located(error, &session, region))
     }
 
     async fn lock(&self, place: &LockPlace, body: &str) -> Result<String, LockError> {

@@ -20,7 +20,7 @@ use crate::inventory::{Bucket, EnvironmentInventory, Observed, Resource};
 use crate::model::ResourceType;
 
 /// Sees everything that `want` asks for; failures become gaps.
-pub async fn observe(session: &Session, want: Want) -> EnvironmentInventory {
+pub async fn observe(session: &Session, want: &Want) -> EnvironmentInventory {
     let target = &session.target;
     let mut inventory = EnvironmentInventory {
         environment: target.environment.clone(),
@@ -93,7 +93,7 @@ fn drop_vanished(resources: &mut Vec<Resource>, buckets: &mut BTreeMap<String, B
     buckets.retain(|name, _| names.contains(name.as_str()));
 }
 
-async fn read_region(region: &Region, want: Want) -> RegionReading {
+async fn read_region(region: &Region, want: &Want) -> RegionReading {
     let service = if want.tags { None } else { Some("s3") };
     let listings = async {
         if !want.tags {

@@ -257,7 +257,9 @@ macro_rules! clients {
 }
 
 clients! {
+    budgets: aws_sdk_budgets,
     cloudwatch: aws_sdk_cloudwatch,
+    costexplorer: aws_sdk_costexplorer,
     dynamodb: aws_sdk_dynamodb,
     elasticache: aws_sdk_elasticache,
     explorer: aws_sdk_resourceexplorer2,

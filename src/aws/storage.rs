@@ -33,7 +33,7 @@ pub struct Storage {
 }
 
 /// Finds the buckets in `regions` and reads what `want` asks for.
-pub async fn observe(session: &Session, regions: &[Arc<Region>], want: Want) -> Storage {
+pub async fn observe(session: &Session, regions: &[Arc<Region>], want: &Want) -> Storage {
     let mut storage = Storage::default();
     let Some(first) = regions.first() else {
         return storage;
@@ -90,7 +90,7 @@ pub async fn observe(session: &Session, regions: &[Arc<Region>], want: Want) -> 
 
 type BucketOutcome = (String, String, Option<Result<LifecycleReading, CloudError>>);
 
-async fn read_bucket(region: Arc<Region>, name: String, want: Want) -> BucketOutcome {
+async fn read_bucket(region: Arc<Region>, name: String, want: &Want) -> BucketOutcome {
     let outcome = match want.lifecycle {
         true => Some(s3::read_lifecycle(&region, &name).await),
         false => None,

@@ -1,6 +1,8 @@
 //! The command line: one file per command, and what they share.
 
 mod apply;
+#[allow(dead_code)]
+mod audit_cost;
 mod complete;
 mod context;
 mod init;

@@ -225,14 +225,17 @@ impl Session {
         let targets: Vec<&Target> = environments.iter().map(|(t, _)| t).collect();
         let only = target_glob(global)?;
         let controls = controls(global);
-        let work =
-            async {
-                guard(self.cloud.as_ref(), &targets).await?;
-                Ok(join_all(environments.iter().map(|(target, resolved)| {
-                    self.cloud.observe(target, want(&controls, resolved))
-                }))
-                .await)
-            };
+        let work = async {
+            guard(self.cloud.as_ref(), &targets).await?;
+            Ok(join_all(environments.iter().map(|(target, resolved)| {
+                let controls = &controls;
+                async move {
+                    let want = want(controls, resolved);
+                    self.cloud.observe(target, &want).await
+                }
+            }))
+            .await)
+        };
         let progress = Progress::spinner(global, "looking");
         let names: Vec<&str> = targets.iter().map(|t| t.environment.as_str()).collect();
         let tick = async {
@@ -325,11 +328,13 @@ fn want(controls: &[Control], resolved: &Resolved) -> Want {
         .lifecycle
         .as_ref()
         .filter(|_| controls.contains(&Control::Lifecycle));
-    Want {
+    let want = Want {
         tags: controls.contains(&Control::Tags) && resolved.policies.tags.is_some(),
         lifecycle: lifecycle.is_some(),
         sizes: lifecycle.is_some_and(|l| l.rule.values().any(|r| !r.transition.is_empty())),
-    }
+        ..Want::default()
+    };
+    crate::controls::want(controls, resolved, want)
 }
 
 fn target_glob(global: &Global) -> Result<Option<GlobMatcher>, Failure> {

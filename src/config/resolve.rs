@@ -7,7 +7,7 @@ use super::load::Loaded;
 use super::node::Node;
 use super::policy::Policies;
 use super::source::{Diagnostic, Origin, Sources, suggest};
-use super::workspace::Stage;
+use super::workspace::{Environment, Stage};
 use crate::model::{Control, usd};
 use crate::plan::Reason;
 
@@ -17,6 +17,14 @@ pub struct Resolved {
     /// Empty when a stage is resolved for nobody.
     pub environment: String,
     pub stage: Stage,
+    /// Name of the project; empty when a stage is resolved for nobody.
+    pub project: String,
+    /// What `opsctl.toml` says of the environment: budget, users, notification targets.
+    pub config: Option<Environment>,
+    /// The environment whose account pays for this one, where that is configured.
+    pub payer: Option<String>,
+    /// Other environments on the same account.
+    pub neighbours: Vec<String>,
     pub policies: Policies,
     /// The merged tree behind `policies`.
     pub node: Node,
@@ -132,6 +140,11 @@ impl Loaded {
         if !errors.is_empty() {
             return Err(errors);
         }
+        let workspace = self.workspace.as_ref();
+        let config = workspace
+            .zip(environment)
+            .and_then(|(w, name)| w.environments.get(name))
+            .map(|e| e.value.clone());
         let policies: Policies = node.read()?;
         let found = policies.check(&self.sources);
         if found.iter().any(Diagnostic::is_error) {
@@ -140,6 +153,19 @@ impl Loaded {
         Ok(Resolved {
             environment: environment.unwrap_or_default().to_owned(),
             stage: profile.file.stage.clone(),
+            project: workspace.map_or_else(String::new, |w| w.project.name.value.clone()),
+            neighbours: workspace
+                .zip(config.as_ref())
+                .map(|(w, own)| {
+                    let others = w.environments.iter();
+                    let same = others.filter(|(name, e)| {
+                        Some(name.as_str()) != environment && e.account.value == own.account.value
+                    });
+                    same.map(|(name, _)| name.clone()).collect()
+                })
+                .unwrap_or_default(),
+            payer: workspace.and_then(|w| w.payer.as_ref().map(|p| p.environment.value.clone())),
+            config,
             policies,
             node,
             sources: self.sources.clone(),

@@ -20,6 +20,8 @@ pub struct Workspace {
     pub lock: Option<Lock>,
     /// Where drill records and report history are kept.
     pub evidence: Option<Evidence>,
+    /// The account that pays for the others (AWS Organizations): asked once for all of them.
+    pub payer: Option<Payer>,
     /// Blind spots that are known, and end.
     #[serde(default)]
     pub accept_unobserved: BTreeMap<String, AcceptUnobserved>,
@@ -169,6 +171,14 @@ pub struct Lock {
     pub bucket: String,
 }
 
+/// `[payer]`
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Payer {
+    /// The environment with the management account's credentials.
+    pub environment: Sourced<String>,
+}
+
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Evidence {
@@ -304,7 +314,8 @@ impl Workspace {
             .lock
             .iter()
             .map(|l| ("lock", &l.environment))
-            .chain(self.evidence.iter().map(|e| ("evidence", &e.environment)));
+            .chain(self.evidence.iter().map(|e| ("evidence", &e.environment)))
+            .chain(self.payer.iter().map(|p| ("payer", &p.environment)));
         for (table, environment) in references {
             if !self.environments.contains_key(&environment.value) {
                 out.push(Diagnostic::error(

@@ -1,12 +1,15 @@
 //! Controls: pure functions of (policy, inventory, day) to a verdict. No clock, no network, no
 //! environment variable in here.
 
+pub mod alarms;
+pub mod budgets;
 pub mod lifecycle;
 pub mod saving;
 pub mod tags;
 
 use jiff::civil::Date;
 
+use crate::cloud::Want;
 use crate::config::Resolved;
 use crate::config::policy::OwnedElsewhere;
 use crate::config::values::Matched;
@@ -34,6 +37,8 @@ pub fn run(control: Control, input: &Input) -> Verdict {
         Control::Lifecycle => policies.lifecycle.is_some(),
         Control::Alarms => policies.alarms.is_some(),
         Control::Backups => policies.backups.is_some(),
+        Control::Cost => policies.cost.is_some(),
+        Control::Readiness => policies.readiness.is_some(),
     };
     let environment = &input.resolved.environment;
     if !present {
@@ -48,13 +53,26 @@ pub fn run(control: Control, input: &Input) -> Verdict {
     match control {
         Control::Tags => tags::plan(input),
         Control::Lifecycle => lifecycle::plan(input),
-        Control::Budgets | Control::Alarms | Control::Backups => Verdict {
+        Control::Budgets => budgets::plan(input),
+        Control::Alarms => alarms::plan(input),
+        Control::Backups | Control::Cost | Control::Readiness => Verdict {
             notes: vec![format!(
                 "{control}: not yet reconciled by this version; the policy was read and is valid"
             )],
             ..Verdict::default()
         },
     }
+}
+
+/// What the controls of a run need to see of one environment, added to `want`.
+pub fn want(controls: &[Control], resolved: &Resolved, mut want: Want) -> Want {
+    if controls.contains(&Control::Budgets) {
+        budgets::want(resolved, &mut want);
+    }
+    if controls.contains(&Control::Alarms) {
+        alarms::want(resolved, &mut want);
+    }
+    want
 }
 
 /// Whether a resource is a control's business.

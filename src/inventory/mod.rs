@@ -11,6 +11,16 @@ use serde::{Deserialize, Serialize};
 use crate::model::lifecycle::LifecycleConfiguration;
 use crate::model::{Control, ResourceType, Tags};
 
+mod alarms;
+mod attributes;
+mod money;
+
+pub use alarms::{AlarmDefinition, AlarmFact};
+pub use attributes::Attributes;
+pub use money::{
+    AnomalySubscriptionFact, BudgetFact, CostTagFact, MoneyFacts, MonitorFact, TopicFact,
+};
+
 /// A fact, its known absence, or the reason why it is not known.
 ///
 /// `Unknown` never turns into `Absent`: access denied must not plan a create, nor pass an audit.
@@ -20,6 +30,13 @@ pub enum Observed<T> {
     Absent,
     /// The error, in words; the [`Gap`] that belongs to it is in the inventory.
     Unknown(String),
+}
+
+/// What nobody asked for is not known.
+impl<T> Default for Observed<T> {
+    fn default() -> Self {
+        Observed::Unknown("not looked at".to_owned())
+    }
 }
 
 impl<T> Observed<T> {
@@ -105,6 +122,14 @@ pub struct EnvironmentInventory {
     pub buckets: BTreeMap<String, Bucket>,
     /// Buckets of the account outside the configured regions: name and region.
     pub buckets_elsewhere: Vec<(String, String)>,
+    /// Budgets, anomaly detection, cost allocation tags, the billing metric.
+    pub money: MoneyFacts,
+    /// Topics that were asked for, by ARN. `Absent`: there is no such topic.
+    pub topics: BTreeMap<String, Observed<TopicFact>>,
+    /// Alarms of all kinds, by region.
+    pub alarms: BTreeMap<String, Observed<Vec<AlarmFact>>>,
+    /// What thresholds are derived from, by ARN; only where it was asked for.
+    pub attributes: BTreeMap<String, Attributes>,
     /// Types that were listed in full in every configured region.
     pub types_checked: BTreeSet<String>,
     pub types_not_checked: BTreeSet<NotChecked>,

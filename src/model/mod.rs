@@ -4,6 +4,7 @@ mod address;
 mod amount;
 mod arn;
 pub mod lifecycle;
+pub mod object;
 mod resource_type;
 mod tags;
 
@@ -18,7 +19,7 @@ pub use tags::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The five things that opsctl reconciles.
+/// What findings belong to: the five things that opsctl reconciles, and what it only looks at.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
 )]
@@ -29,9 +30,14 @@ pub enum Control {
     Lifecycle,
     Alarms,
     Backups,
+    /// Only audited.
+    Cost,
+    /// Only audited.
+    Readiness,
 }
 
 impl Control {
+    /// The five that are planned and applied.
     pub const ALL: [Control; 5] = [
         Control::Tags,
         Control::Budgets,
@@ -47,6 +53,8 @@ impl Control {
             Control::Lifecycle => "lifecycle",
             Control::Alarms => "alarms",
             Control::Backups => "backups",
+            Control::Cost => "cost",
+            Control::Readiness => "readiness",
         }
     }
 

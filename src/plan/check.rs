@@ -8,7 +8,8 @@ use std::collections::BTreeSet;
 use super::{ActionKind, Change, FieldChange, Operation, Plan, tag_values, total_delta};
 use crate::controls::lifecycle::describe;
 use crate::model::lifecycle::{LifecycleConfiguration, Rule};
-use crate::model::{Address, Arn, Control, check_tag_key};
+use crate::model::object::{MANAGED_TAG, Object, ObjectKind, fields};
+use crate::model::{Address, Arn, Control, Tags, check_tag_key};
 
 /// What of a change is derived from its operation: field, before, after.
 type Shown = (String, Option<String>, Option<String>);
@@ -119,10 +120,76 @@ fn one(plan: &Plan, change: &Change) -> Result<(), String> {
                 && shown(&change.fields)
                     == lifecycle_fields(&rules(before, true), &rules(after, true))
         }
+        Operation::Object {
+            before,
+            after,
+            tags,
+        } => {
+            object(change, before.as_deref(), after.as_deref(), tags)?;
+            let json = |o: &Option<Box<Object>>| serde_json::to_value(o).unwrap_or_default();
+            let action = match (before, after) {
+                (None, Some(_)) => ActionKind::Create,
+                (Some(_), None) => ActionKind::Delete,
+                _ => ActionKind::Update,
+            };
+            change.action == action
+                && (&change.before, &change.after) == (&json(before), &json(after))
+                && shown(&change.fields)
+                    == fields(before.as_deref(), after.as_deref())
+                        .into_iter()
+                        .collect()
+        }
     };
     consistent
         .then_some(())
         .ok_or_else(|| "what it shows is not what it does".to_owned())
+}
+
+/// Whether a change is of the object that it names, by a control that makes such objects.
+fn object(
+    change: &Change,
+    before: Option<&Object>,
+    after: Option<&Object>,
+    tags: &Tags,
+) -> Result<(), String> {
+    let arn = Arn::parse(&change.resource.arn).ok_or("its ARN is not one")?;
+    let both = before.into_iter().chain(after);
+    for object in both {
+        let named = object
+            .kind()
+            .arn(arn.partition, object.region(), arn.account, object.name());
+        if named != change.resource.arn || object.region() != change.resource.region {
+            return Err("its object is not the one that its ARN names".to_owned());
+        }
+        let by = match object.kind() {
+            ObjectKind::CompositeAlarm => matches!(change.control, Control::Alarms),
+            ObjectKind::MetricAlarm | ObjectKind::Topic => {
+                matches!(change.control, Control::Alarms | Control::Budgets)
+            }
+            _ => change.control == Control::Budgets,
+        };
+        if !by {
+            return Err(format!(
+                "the control {} makes no such thing",
+                change.control
+            ));
+        }
+    }
+    match (before, after) {
+        (None, None) => return Err("it names no object".to_owned()),
+        (Some(a), Some(b)) if a.kind() != b.kind() => {
+            return Err("it would turn one kind of thing into another".to_owned());
+        }
+        (None, Some(after))
+            if !tags.contains_key(MANAGED_TAG) && after.kind() != ObjectKind::CostAllocationTag =>
+        {
+            return Err(format!(
+                "it would make something without the tag {MANAGED_TAG}"
+            ));
+        }
+        _ => {}
+    }
+    Ok(())
 }
 
 fn lifecycle_fields(before: &[Rule], after: &[Rule]) -> BTreeSet<Shown> {

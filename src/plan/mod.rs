@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::cloud::{ApiUse, LockPlace, Target};
 use crate::inventory::{Gap, NotChecked};
 use crate::model::lifecycle::LifecycleConfiguration;
+use crate::model::object::Object;
 use crate::model::{Address, Control, Risk, Severity, Tags};
 
 /// Version of every JSON document that opsctl writes.
@@ -84,6 +85,13 @@ pub enum Operation {
         before: Option<LifecycleConfiguration>,
         after: Option<LifecycleConfiguration>,
         unless_owned: bool,
+    },
+    /// Something that is ours as a whole, as it was seen (`None`: not there), and as it shall be.
+    Object {
+        before: Option<Box<Object>>,
+        after: Option<Box<Object>>,
+        /// The tags that it is made with.
+        tags: Tags,
     },
 }
 

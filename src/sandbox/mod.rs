@@ -1,6 +1,9 @@
 //! The embedded account: an in-memory world behind the same door as AWS, strict where AWS is
 //! strict. It is what people try opsctl on, and what property, fault and kill tests run on.
 
+mod ledger;
+mod metrics;
+mod objects;
 pub mod scenario;
 pub mod world;
 mod writes;
@@ -12,9 +15,12 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 
 use crate::cloud::{
-    Call, Cloud, CloudError, LifecycleReading, LockError, LockPlace, Meter, Subject, Target, Want,
+    Call, Cloud, CloudError, LifecycleReading, LockError, LockPlace, Meter, ObjectReading, Series,
+    SeriesQuery, Subject, Target, TimeSpan, Want,
 };
+use crate::cost::question::{Answered, Question};
 use crate::inventory::{Bucket, EnvironmentInventory, Gap, Observed, Resource};
+use crate::model::object::{MetricId, ObjectKey};
 use crate::model::{Control, ResourceType, Tags, check_tag_key, check_tag_value};
 use crate::plan::file::write_atomically;
 use world::{Account, World};
@@ -239,7 +245,7 @@ impl Cloud for Sandbox {
             })
     }
 
-    async fn observe(&self, target: &Target, want: Want) -> EnvironmentInventory {
+    async fn observe(&self, target: &Target, want: &Want) -> EnvironmentInventory {
         let world = self.lock().clone();
         let account = world
             .accounts
@@ -422,12 +428,7 @@ impl Cloud for Sandbox {
     }
 
     async fn execute(&self, target: &Target, call: &Call) -> Vec<Result<(), CloudError>> {
-        let count = match call {
-            Call::TagResources { resources, .. } | Call::UntagResources { resources, .. } => {
-                resources.len()
-            }
-            _ => 1,
-        };
+        let count = call.resources();
         let result = self.change(|world| {
             let Some(account) = world.accounts.get_mut(&target.environment) else {
                 return vec![
@@ -480,9 +481,51 @@ impl Cloud for Sandbox {
                 Call::DeleteLifecycle { region, bucket } => {
                     vec![put_lifecycle(self, account, region, bucket, None)]
                 }
+                other => vec![objects::execute(self, account, other)],
             }
         });
         result.unwrap_or_else(|e| vec![Err(refused("sandbox", "StateFile", e)); count])
+    }
+
+    async fn read_object(&self, target: &Target, key: &ObjectKey) -> Observed<ObjectReading> {
+        let world = self.lock().clone();
+        match world.accounts.get(&target.environment) {
+            None => Observed::Unknown("no such environment".to_owned()),
+            Some(account) => objects::read(self, account, key),
+        }
+    }
+
+    async fn ask_cost(&self, payer: &Target, question: &Question) -> Result<Answered, CloudError> {
+        let world = self.lock().clone();
+        ledger::ask(self, &world, payer, question)
+    }
+
+    async fn metric_data(
+        &self,
+        target: &Target,
+        region: &str,
+        queries: &[SeriesQuery],
+        span: &TimeSpan,
+    ) -> Vec<Result<Series, CloudError>> {
+        let world = self.lock().clone();
+        match world.accounts.get(&target.environment) {
+            None => vec![Ok(Series::new()); queries.len()],
+            Some(account) => metrics::data(self, account, region, queries, span),
+        }
+    }
+
+    async fn list_metrics(
+        &self,
+        target: &Target,
+        region: &str,
+        namespace: &str,
+        metric: Option<&str>,
+    ) -> Result<Vec<MetricId>, CloudError> {
+        let world = self.lock().clone();
+        match world.accounts.get(&target.environment) {
+            None => Ok(Vec::new()),
+            Some(account) => metrics::list(self, account, region, namespace, metric),
+        }
     }
 
     async fn lock(&self, place: &LockPlace, body: &str) -> Result<String, LockError> {

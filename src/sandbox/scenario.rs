@@ -147,6 +147,7 @@ mod tests {
             tags: true,
             lifecycle: true,
             sizes: true,
+            ..Want::default()
         };
         let mut seen = Vec::new();
         for target in targets(opened) {
@@ -155,7 +156,7 @@ mod tests {
                 .loaded
                 .resolve(Some(&target.environment), stage)
                 .unwrap();
-            let inventory = sandbox.observe(&target, want).await;
+            let inventory = sandbox.observe(&target, &want).await;
             let input = Input {
                 resolved: &resolved,
                 inventory: &inventory,

@@ -319,10 +319,10 @@ async fn observing(cloud: &dyn Cloud, target: &Target) {
     let seen = cloud
         .observe(
             target,
-            Want {
+            &Want {
                 tags: true,
                 lifecycle: true,
-                sizes: false,
+                ..Want::default()
             },
         )
         .await;

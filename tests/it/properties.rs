@@ -456,10 +456,10 @@ fn unknown_tags_match_no_rule_that_asks_for_tags() {
         let seen = sandbox
             .observe(
                 &target,
-                Want {
+                &Want {
                     tags: true,
                     lifecycle: true,
-                    sizes: false,
+                    ..Want::default()
                 },
             )
             .await;

@@ -117,8 +117,9 @@ pub async fn plan(cloud: &dyn Cloud, loaded: &Loaded) -> Plan {
             tags: true,
             lifecycle: true,
             sizes: true,
+            ..Want::default()
         };
-        let inventory = cloud.observe(&target, want).await;
+        let inventory = cloud.observe(&target, &want).await;
         environments.push(PlanEnvironment {
             target,
             resolved,

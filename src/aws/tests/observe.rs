@@ -6,11 +6,14 @@ use crate::cloud::Want;
 use crate::inventory::{EnvironmentInventory, Observed};
 use crate::model::{Control, Tags};
 
-const EVERYTHING: Want = Want {
-    tags: true,
-    lifecycle: true,
-    sizes: true,
-};
+fn everything() -> Want {
+    Want {
+        tags: true,
+        lifecycle: true,
+        sizes: true,
+        ..Want::default()
+    }
+}
 
 /// An account in eu-west-1 with one or two resources of some types.
 fn account(request: &Request) -> Answer {
@@ -104,12 +107,12 @@ fn storage(request: &Request) -> Answer {
     }
 }
 
-fn seen_in(regions: &[&str], replay: &Replay, want: Want) -> EnvironmentInventory {
+fn seen_in(regions: &[&str], replay: &Replay, want: &Want) -> EnvironmentInventory {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(observe(&replay.session(regions), want))
 }
 
-fn seen(replay: &Replay, want: Want) -> EnvironmentInventory {
+fn seen(replay: &Replay, want: &Want) -> EnvironmentInventory {
     seen_in(&["eu-west-1"], replay, want)
 }
 
@@ -128,7 +131,7 @@ fn tags(pairs: &[(&str, &str)]) -> Observed<Tags> {
 #[test]
 fn tags_come_from_the_best_source() {
     let replay = Replay::new(account);
-    let inventory = seen(&replay, EVERYTHING);
+    let inventory = seen(&replay, &everything());
     assert_eq!(inventory.gaps, []);
     let names: Vec<_> = inventory
         .resources
@@ -157,7 +160,7 @@ fn tags_come_from_the_best_source() {
 
 #[test]
 fn buckets_are_found_wherever_they_are() {
-    let inventory = seen(&Replay::new(account), EVERYTHING);
+    let inventory = seen(&Replay::new(account), &everything());
     assert_eq!(
         inventory.buckets.keys().collect::<Vec<_>>(),
         ["logs", "old"]
@@ -186,9 +189,9 @@ fn every_bucket_is_read_in_its_own_region() {
         );
     let want = Want {
         tags: false,
-        ..EVERYTHING
+        ..everything()
     };
-    let inventory = seen_in(&["eu-west-1", "sa-east-1"], &replay, want);
+    let inventory = seen_in(&["eu-west-1", "sa-east-1"], &replay, &want);
     assert_eq!(inventory.gaps, []);
     assert_eq!(inventory.buckets["far"].lifecycle, Observed::Absent);
     let lists = replay
@@ -219,7 +222,7 @@ fn failures_become_gaps_of_the_controls_that_need_them() {
             _ => account(request),
         },
     );
-    let inventory = seen(&replay, EVERYTHING);
+    let inventory = seen(&replay, &everything());
     let gaps: BTreeSet<_> = inventory
         .gaps
         .iter()
@@ -313,7 +316,7 @@ fn without_a_list_of_buckets_both_controls_are_blind() {
         true if request.service == "s3" => s3_error(403, "AccessDenied"),
         _ => account(request),
     });
-    let inventory = seen(&replay, EVERYTHING);
+    let inventory = seen(&replay, &everything());
     let controls: Vec<_> = inventory
         .gaps
         .iter()
@@ -337,9 +340,9 @@ fn the_lifecycle_control_alone_asks_for_nothing_else() {
     let want = Want {
         tags: false,
         sizes: false,
-        ..EVERYTHING
+        ..everything()
     };
-    let inventory = seen(&replay, want);
+    let inventory = seen(&replay, &want);
     let services: BTreeSet<_> = replay.seen().into_iter().map(|r| r.service).collect();
     assert_eq!(services, ["s3", "tagging"].map(String::from).into());
     assert!(
@@ -370,7 +373,7 @@ fn hopeless_requests_are_not_repeated_and_throttled_ones_are() {
     });
     let session = replay.session(&["eu-west-1"]);
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let inventory = runtime.block_on(observe(&session, EVERYTHING));
+    let inventory = runtime.block_on(observe(&session, &everything()));
     assert_eq!(
         (replay.count("ListTables"), replay.count("ListQueues")),
         (3, 2)

@@ -1,0 +1,196 @@
+//! Makes, changes and removes what is ours as a whole.
+
+mod calls;
+
+use std::time::Duration;
+
+use super::{Outcome, OutcomeKind, Run, VERIFY_AFTER, VERIFY_SECONDS, write};
+use crate::cloud::{ObjectReading, Target};
+use crate::inventory::Observed;
+use crate::model::Tags;
+use crate::model::object::{MANAGED_TAG, Object, ObjectKind, fields};
+use crate::plan::Change;
+
+pub use calls::calls;
+
+/// Tries of one change; before each, what it replaces is read again.
+const TRIES: u32 = 5;
+
+/// What the plan says about one object.
+pub(super) struct Planned<'a> {
+    pub before: Option<&'a Object>,
+    pub after: Option<&'a Object>,
+    /// Of something that is made.
+    pub tags: &'a Tags,
+}
+
+impl Planned<'_> {
+    fn object(&self) -> Option<&Object> {
+        self.after.or(self.before)
+    }
+}
+
+/// What is left to do after looking again, or why nothing is.
+enum Look {
+    /// It stands like this (`None`: it is not there), and may be written.
+    Go(Option<Object>),
+    End(Outcome),
+}
+
+/// Whether the tag has to say that a thing is ours, and not only its name.
+fn needs_tag(kind: ObjectKind) -> bool {
+    matches!(
+        kind,
+        ObjectKind::Topic | ObjectKind::MetricAlarm | ObjectKind::CompositeAlarm
+    )
+}
+
+/// The first field in which two states of a thing differ, in words.
+fn difference(expected: Option<&Object>, now: Option<&Object>) -> String {
+    match (expected, now) {
+        (Some(_), None) => "it is gone".to_owned(),
+        (None, Some(_)) => "it is there now".to_owned(),
+        _ => fields(expected, now).into_iter().next().map_or_else(
+            || "it differs".to_owned(),
+            |(field, was, is)| {
+                let text = |v: Option<String>| v.unwrap_or_else(|| "absent".to_owned());
+                format!("{field} was {}, is {}", text(was), text(is))
+            },
+        ),
+    }
+}
+
+async fn look(run: &Run<'_>, target: &Target, planned: &Planned<'_>, again: bool) -> Look {
+    let end = |kind, text: String| Look::End(Outcome::of(kind, text));
+    let Some(object) = planned.object() else {
+        return end(OutcomeKind::Failed, "the change names no object".to_owned());
+    };
+    let reading = match run.cloud.read_object(target, &object.key()).await {
+        Observed::Known(reading) => Some(reading),
+        Observed::Absent => None,
+        Observed::Unknown(error) => {
+            return end(
+                OutcomeKind::Failed,
+                format!("could not be read before the write, so nothing was changed: {error}"),
+            );
+        }
+    };
+    let now = reading.as_ref().map(|r| &r.object);
+    if now == planned.after {
+        return end(OutcomeKind::Skipped, Outcome::ALREADY.to_owned());
+    }
+    if now != planned.before && !again {
+        return end(
+            OutcomeKind::Stale,
+            format!("moved since the plan: {}", difference(planned.before, now)),
+        );
+    }
+    if let Some(ObjectReading { object, tags }) = &reading
+        && needs_tag(object.kind())
+    {
+        match tags {
+            Observed::Known(tags) if tags.contains_key(MANAGED_TAG) => {}
+            Observed::Unknown(error) => {
+                return end(
+                    OutcomeKind::Failed,
+                    format!(
+                        "its tags could not be read before the write, so nothing was changed: {error}"
+                    ),
+                );
+            }
+            _ => {
+                return end(
+                    OutcomeKind::Stale,
+                    format!("it does not bear {MANAGED_TAG}, so it is not ours to write"),
+                );
+            }
+        }
+    }
+    Look::Go(reading.map(|r| r.object))
+}
+
+pub(super) async fn one(
+    run: &Run<'_>,
+    target: &Target,
+    change: &Change,
+    planned: Planned<'_>,
+) -> Outcome {
+    let mut refused: Option<String> = None;
+    'tries: for attempt in 1..=TRIES {
+        let now = match look(run, target, &planned, refused.is_some()).await {
+            // The answer to an earlier try was lost, but it was carried out.
+            Look::End(end) if end.outcome == OutcomeKind::Skipped && refused.is_some() => {
+                return Outcome::of(OutcomeKind::Applied, None);
+            }
+            Look::End(end) => return end,
+            Look::Go(_) if run.cancel.is_cancelled() => {
+                return Outcome::of(OutcomeKind::Skipped, Outcome::INTERRUPTED.to_owned());
+            }
+            Look::Go(now) => now,
+        };
+        for call in calls(
+            &change.resource.arn,
+            now.as_ref(),
+            planned.after,
+            planned.tags,
+        ) {
+            match write(run, target, &[change.address.as_str()], &call).await {
+                Err(e) => return Outcome::of(OutcomeKind::Failed, e),
+                Ok(results) => match results.into_iter().next() {
+                    Some(Err(e)) if e.is_transient() && attempt < TRIES => {
+                        let pause = Duration::from_millis(250 << attempt);
+                        tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
+                        refused = Some(e.to_string());
+                        continue 'tries;
+                    }
+                    Some(Err(e)) if !e.maybe_done => {
+                        return Outcome::of(OutcomeKind::Failed, e.to_string());
+                    }
+                    Some(Err(e)) => {
+                        refused = Some(e.to_string());
+                        break 'tries;
+                    }
+                    _ => {}
+                },
+            }
+        }
+        refused = None;
+        break;
+    }
+    verify(run, target, &planned, refused).await
+}
+
+async fn verify(
+    run: &Run<'_>,
+    target: &Target,
+    planned: &Planned<'_>,
+    refused: Option<String>,
+) -> Outcome {
+    let Some(object) = planned.object() else {
+        return Outcome::of(OutcomeKind::Failed, "the change names no object".to_owned());
+    };
+    let mut problem = String::new();
+    for wait in VERIFY_AFTER {
+        tokio::time::sleep(wait).await;
+        let reading = run.cloud.read_object(target, &object.key()).await;
+        let now = match &reading {
+            Observed::Known(reading) => Some(&reading.object),
+            Observed::Absent => None,
+            Observed::Unknown(error) => {
+                problem = format!("written, but could not be verified: {error}");
+                continue;
+            }
+        };
+        if now == planned.after {
+            return Outcome::of(OutcomeKind::Applied, None);
+        }
+        let wrong = difference(planned.after, now);
+        problem = match &refused {
+            Some(error) => format!("{error}; it is not as planned: {wrong}"),
+            None => {
+                format!("written, but not visible as planned after {VERIFY_SECONDS} s: {wrong}")
+            }
+        };
+    }
+    Outcome::of(OutcomeKind::Failed, problem)
+}

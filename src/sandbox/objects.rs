@@ -1,0 +1,23 @@
+//! Budgets, topics, anomaly detection, cost allocation tags and alarms of the embedded account.
+
+use super::world::Account;
+use super::{Sandbox, refused};
+use crate::cloud::{Call, CloudError, ObjectReading};
+use crate::inventory::Observed;
+use crate::model::object::ObjectKey;
+
+pub(super) fn read(
+    _sandbox: &Sandbox,
+    _account: &Account,
+    key: &ObjectKey,
+) -> Observed<ObjectReading> {
+    Observed::Unknown(format!("{:?} cannot be read yet", key.kind))
+}
+
+pub(super) fn execute(
+    _sandbox: &Sandbox,
+    _account: &mut Account,
+    _call: &Call,
+) -> Result<(), CloudError> {
+    Err(refused("objects", "NotImplemented", "not yet"))
+}
