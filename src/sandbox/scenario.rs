@@ -206,6 +206,7 @@ mod tests {
             Operation::Lifecycle { after: None, .. } => {
                 vec![Call::DeleteLifecycle { region, bucket }]
             }
+            Operation::Object { .. } => Vec::new(),
             Operation::Tags { after, .. } => {
                 let subject = Subject {
                     arn: change.resource.arn.clone(),

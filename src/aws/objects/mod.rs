@@ -1,17 +1,36 @@
 //! What is ours as a whole: reads of single objects, and their writes.
 
-use super::error;
+mod alarms;
+mod money;
+mod topics;
+
 use super::session::{Region, Session};
 use crate::cloud::{Call, CloudError, ObjectReading};
 use crate::inventory::Observed;
-use crate::model::object::ObjectKey;
+use crate::model::object::{ObjectKey, ObjectKind};
 
 /// One object right now.
-pub async fn read(_session: &Session, key: &ObjectKey) -> Observed<ObjectReading> {
-    Observed::Unknown(format!("{:?} cannot be read yet", key.kind))
+pub async fn read(session: &Session, key: &ObjectKey) -> Observed<ObjectReading> {
+    match key.kind {
+        ObjectKind::Topic => topics::read(session, key).await,
+        ObjectKind::Budget
+        | ObjectKind::AnomalyMonitor
+        | ObjectKind::AnomalySubscription
+        | ObjectKind::CostAllocationTag => money::read(session, key).await,
+        ObjectKind::MetricAlarm | ObjectKind::CompositeAlarm => alarms::read(session, key).await,
+    }
 }
 
 /// One write; `region` is that of [`Call::region`].
-pub async fn execute(_session: &Session, _region: &Region, _call: &Call) -> Result<(), CloudError> {
-    Err(error::own("objects", error::NOT_IMPLEMENTED, "not yet"))
+pub async fn execute(session: &Session, region: &Region, call: &Call) -> Result<(), CloudError> {
+    match call {
+        Call::CreateTopic { .. }
+        | Call::SetTopicPolicy { .. }
+        | Call::Subscribe { .. }
+        | Call::DeleteTopic { .. } => topics::execute(session, region, call).await,
+        Call::PutMetricAlarm { .. }
+        | Call::PutCompositeAlarm { .. }
+        | Call::DeleteAlarms { .. } => alarms::execute(session, region, call).await,
+        _ => money::execute(session, region, call).await,
+    }
 }
