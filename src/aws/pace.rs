@@ -10,6 +10,11 @@ pub enum Api {
     GetResources,
     WriteTags,
     DescribeAlarms,
+    PutMetricAlarm,
+    PutCompositeAlarm,
+    /// And its relatives: SetAlarmState, DescribeAlarmHistory.
+    DeleteAlarms,
+    ListMetrics,
     GetMetricData,
     Search,
     // Tag reads and writes of single resources.
@@ -23,10 +28,14 @@ pub enum Api {
 }
 
 impl Api {
-    const ALL: [Api; 12] = [
+    const ALL: [Api; 16] = [
         Api::GetResources,
         Api::WriteTags,
         Api::DescribeAlarms,
+        Api::PutMetricAlarm,
+        Api::PutCompositeAlarm,
+        Api::DeleteAlarms,
+        Api::ListMetrics,
         Api::GetMetricData,
         Api::Search,
         Api::RdsTags,
@@ -48,6 +57,8 @@ impl Api {
             Api::GetResources => 15,
             Api::WriteTags => 5,
             Api::DescribeAlarms => 9,
+            Api::PutMetricAlarm | Api::PutCompositeAlarm | Api::DeleteAlarms => 3,
+            Api::ListMetrics => 25,
             Api::GetMetricData => 50,
             Api::Search => 5,
             Api::LambdaTags => 15,
