@@ -60,7 +60,9 @@ pub struct Want {
     pub own_alarm_prefixes: BTreeSet<String>,
     /// Topics that those alarms notify, wherever they are.
     pub alarm_topics: bool,
-    /// What alarm thresholds are derived from.
+    /// What alarm thresholds are derived from, of resources and of regions. It comes with
+    /// [`Want::tags`]; what fails of both then leaves gaps of the control `alarms` too, for all
+    /// types that alarms are made for.
     pub attributes: bool,
 }
 

@@ -16,7 +16,7 @@ mod attributes;
 mod money;
 
 pub use alarms::{AlarmDefinition, AlarmFact};
-pub use attributes::Attributes;
+pub use attributes::{Attributes, DISCOVERED, RegionFacts};
 pub use money::{
     AnomalySubscriptionFact, BudgetFact, CostTagFact, MoneyFacts, MonitorFact, TopicFact,
 };
@@ -130,6 +130,8 @@ pub struct EnvironmentInventory {
     pub alarms: BTreeMap<String, Observed<Vec<AlarmFact>>>,
     /// What thresholds are derived from, by ARN; only where it was asked for.
     pub attributes: BTreeMap<String, Attributes>,
+    /// The same for whole regions, by region; only where it was asked for.
+    pub region_facts: BTreeMap<String, RegionFacts>,
     /// Types that were listed in full in every configured region.
     pub types_checked: BTreeSet<String>,
     pub types_not_checked: BTreeSet<NotChecked>,
