@@ -60,6 +60,8 @@ pub struct Want {
     pub own_alarm_prefixes: BTreeSet<String>,
     /// Topics that those alarms notify, wherever they are.
     pub alarm_topics: bool,
+    /// Whether the metrics that those alarms watch exist.
+    pub alarm_metrics: bool,
     /// What alarm thresholds are derived from, of resources and of regions. It comes with
     /// [`Want::tags`]; what fails of both then leaves gaps of the control `alarms` too, for all
     /// types that alarms are made for.

@@ -9,13 +9,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::model::lifecycle::LifecycleConfiguration;
+use crate::model::object::MetricId;
 use crate::model::{Control, ResourceType, Tags};
 
 mod alarms;
 mod attributes;
 mod money;
 
-pub use alarms::{AlarmDefinition, AlarmFact};
+pub use alarms::{AlarmDefinition, AlarmFact, MetricsKey};
 pub use attributes::{Attributes, DISCOVERED, RegionFacts};
 pub use money::{
     AnomalySubscriptionFact, BudgetFact, CostTagFact, MoneyFacts, MonitorFact, TopicFact,
@@ -128,6 +129,9 @@ pub struct EnvironmentInventory {
     pub topics: BTreeMap<String, Observed<TopicFact>>,
     /// Alarms of all kinds, by region.
     pub alarms: BTreeMap<String, Observed<Vec<AlarmFact>>>,
+    /// The metrics that exist under the names that alarms watch; only where it was asked for.
+    /// Metrics without a point for two weeks are not among them.
+    pub metrics: BTreeMap<MetricsKey, Observed<BTreeSet<MetricId>>>,
     /// What thresholds are derived from, by ARN; only where it was asked for.
     pub attributes: BTreeMap<String, Attributes>,
     /// The same for whole regions, by region; only where it was asked for.

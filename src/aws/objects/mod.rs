@@ -4,6 +4,8 @@ mod alarms;
 mod money;
 mod topics;
 
+pub use alarms::{composite_alarm, metric_alarm, to_stat};
+
 use super::session::{Region, Session};
 use crate::cloud::{Call, CloudError, ObjectReading};
 use crate::inventory::Observed;
