@@ -12,8 +12,8 @@ use super::listing::{Listed, Listing};
 use super::session::{Region, Session};
 use super::storage::Storage;
 use super::{
-    cloudwatch, dynamodb, elasticache, error, explorer, lambda, logs, own, rds, s3, sns, sqs,
-    storage, tagging,
+    cloudwatch, dynamodb, elasticache, error, explorer, lambda, logs, money, own, rds, s3, sns,
+    sqs, storage, tagging,
 };
 use crate::cloud::{CloudError, Subject, Want};
 use crate::inventory::{Bucket, EnvironmentInventory, Observed, Resource};
@@ -21,6 +21,14 @@ use crate::model::ResourceType;
 
 /// Sees everything that `want` asks for; failures become gaps.
 pub async fn observe(session: &Session, want: &Want) -> EnvironmentInventory {
+    let (mut inventory, money) =
+        join(resources(session, want), money::observe(session, want)).await;
+    money.add_to(&mut inventory);
+    inventory
+}
+
+/// Resources with their tags, and buckets.
+async fn resources(session: &Session, want: &Want) -> EnvironmentInventory {
     let target = &session.target;
     let mut inventory = EnvironmentInventory {
         environment: target.environment.clone(),

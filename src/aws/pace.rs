@@ -12,6 +12,11 @@ pub enum Api {
     DescribeAlarms,
     GetMetricData,
     Search,
+    ReadBudgets,
+    WriteBudgets,
+    /// Anomaly detection and cost allocation tags, which Cost Explorer serves.
+    CostManagement,
+    Subscribe,
     // Tag reads and writes of single resources.
     RdsTags,
     LambdaTags,
@@ -23,12 +28,16 @@ pub enum Api {
 }
 
 impl Api {
-    const ALL: [Api; 12] = [
+    const ALL: [Api; 16] = [
         Api::GetResources,
         Api::WriteTags,
         Api::DescribeAlarms,
         Api::GetMetricData,
         Api::Search,
+        Api::ReadBudgets,
+        Api::WriteBudgets,
+        Api::CostManagement,
+        Api::Subscribe,
         Api::RdsTags,
         Api::LambdaTags,
         Api::DynamoDbTags,
@@ -42,7 +51,8 @@ impl Api {
     ///
     /// Source: "Tag Editor: Service quotas", "CloudWatch service quotas", "Quotas for Resource
     /// Explorer", Lambda quotas (control plane requests), DynamoDB API reference
-    /// (`ListTagsOfResource`), SNS quotas; the other tag rates are not published: cautious guesses.
+    /// (`ListTagsOfResource`), SNS quotas; the other tag rates, those of budgets and of Cost Explorer
+    /// are not published: cautious guesses.
     const fn rate(self) -> NonZeroU32 {
         let rate = match self {
             Api::GetResources => 15,
@@ -50,6 +60,10 @@ impl Api {
             Api::DescribeAlarms => 9,
             Api::GetMetricData => 50,
             Api::Search => 5,
+            Api::ReadBudgets => 10,
+            Api::WriteBudgets => 5,
+            Api::CostManagement => 2,
+            Api::Subscribe => 50,
             Api::LambdaTags => 15,
             Api::RdsTags
             | Api::DynamoDbTags
