@@ -16,7 +16,7 @@ use super::listing::pages;
 use super::objects::{composite_alarm, metric_alarm};
 use super::pace::Api;
 use super::session::{Region, Session};
-use super::{cloudwatch, metrics, tagging};
+use super::{cloudwatch, metrics, money, tagging};
 use crate::cloud::{CloudError, Subject, Want};
 use crate::inventory::{
     AlarmDefinition, AlarmFact, EnvironmentInventory, Gap, MetricsKey, Observed,
@@ -27,6 +27,7 @@ use crate::model::{Arn, Control, ResourceType, Tags};
 pub const DESCRIBE: &str = "cloudwatch:DescribeAlarms";
 const READ_TAGS: &str = "cloudwatch:ListTagsForResource";
 const LIST_METRICS: &str = "cloudwatch:ListMetrics";
+const TOPIC: &str = "sns:GetTopicAttributes";
 /// From so many alarms on, the tagging API is asked for the tags of all of them at once.
 const FEW: usize = 10;
 
@@ -183,6 +184,24 @@ pub async fn observe(
         inventory.alarms.insert(name, Observed::Known(alarms));
     }
     let target = &session.target;
+    if want.alarm_topics {
+        let topics = topics(inventory);
+        let unread = topics
+            .iter()
+            .filter(|arn| !inventory.topics.contains_key(*arn));
+        let reads = unread.map(|arn| async move { (arn, money::topic(session, arn).await) });
+        for (arn, (fact, failed)) in join_all(reads).await {
+            let parsed = Arn::parse(arn);
+            // Nobody expects to read the topics of other accounts.
+            let own = parsed.as_ref().is_some_and(|a| a.account == target.account);
+            gaps.extend(failed.into_iter().filter(|_| own).map(|error| {
+                let region = parsed.as_ref().map_or("", |a| a.region).to_owned();
+                let name = arn.rsplit(':').next().map(str::to_owned);
+                (region, TOPIC, name, error::text(&error))
+            }));
+            inventory.topics.insert(arn.clone(), fact);
+        }
+    }
     for (region, operation, resource, error) in gaps {
         inventory.gaps.push(Gap {
             environment: target.environment.clone(),

@@ -21,6 +21,7 @@ mod listing;
 mod lock;
 mod logs;
 mod metrics;
+mod money;
 mod objects;
 mod observe;
 mod own;

@@ -13,8 +13,8 @@ use super::listing::{Listed, Listing};
 use super::session::{Region, Session};
 use super::storage::Storage;
 use super::{
-    alarms, attributes, cloudwatch, dynamodb, elasticache, error, explorer, lambda, logs, own, rds,
-    s3, sns, sqs, storage, tagging,
+    alarms, attributes, cloudwatch, dynamodb, elasticache, error, explorer, lambda, logs, money,
+    own, rds, s3, sns, sqs, storage, tagging,
 };
 use crate::cloud::{CloudError, Subject, Want};
 use crate::inventory::{Bucket, EnvironmentInventory, Observed, Resource};
@@ -22,40 +22,35 @@ use crate::model::ResourceType;
 
 /// Sees everything that `want` asks for; failures become gaps.
 pub async fn observe(session: &Session, want: &Want) -> EnvironmentInventory {
-    let target = &session.target;
-    let inventory = EnvironmentInventory {
-        environment: target.environment.clone(),
-        account: target.account.clone(),
-        regions: target.regions.clone(),
-        ..EnvironmentInventory::default()
-    };
     let sweeps = Sweeps::default();
-    // One task for each region's sweep: it runs while the resources are read.
-    let early = join_all(want.alarms.iter().map(|name| async {
+    // The sweeps of alarms are slow by AWS's rate: they run while the rest is read.
+    let swept = join_all(want.alarms.iter().map(|name| async {
         let region = session.region(name).await;
         sweeps.of(&region, |_| ()).await;
     }));
-    let mut inventory = if want.tags || want.lifecycle || want.sizes {
-        let (inventory, _) = join(resources(session, want, &sweeps, inventory), early).await;
-        inventory
-    } else {
-        inventory
-    };
-    if !want.alarms.is_empty() {
-        alarms::observe(session, want, &sweeps, &mut inventory).await;
-    }
+    let (mut inventory, money, _) = futures::join!(
+        resources(session, want, &sweeps),
+        money::observe(session, want),
+        swept
+    );
+    money.add_to(&mut inventory);
+    alarms::observe(session, want, &sweeps, &mut inventory).await;
     inventory.sort();
     inventory
 }
 
 /// Resources with their tags, and buckets.
-async fn resources(
-    session: &Session,
-    want: &Want,
-    sweeps: &Sweeps,
-    mut inventory: EnvironmentInventory,
-) -> EnvironmentInventory {
+async fn resources(session: &Session, want: &Want, sweeps: &Sweeps) -> EnvironmentInventory {
     let target = &session.target;
+    let mut inventory = EnvironmentInventory {
+        environment: target.environment.clone(),
+        account: target.account.clone(),
+        regions: target.regions.clone(),
+        ..EnvironmentInventory::default()
+    };
+    if !(want.tags || want.lifecycle || want.sizes) {
+        return inventory;
+    }
     let regions = join_all(target.regions.iter().map(|name| session.region(name))).await;
     let (mut readings, mut storage) = join(
         join_all(

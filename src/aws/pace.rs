@@ -17,6 +17,11 @@ pub enum Api {
     ListMetrics,
     GetMetricData,
     Search,
+    ReadBudgets,
+    WriteBudgets,
+    /// Anomaly detection and cost allocation tags, which Cost Explorer serves.
+    CostManagement,
+    Subscribe,
     // Tag reads and writes of single resources.
     RdsTags,
     LambdaTags,
@@ -28,7 +33,7 @@ pub enum Api {
 }
 
 impl Api {
-    const ALL: [Api; 16] = [
+    const ALL: [Api; 20] = [
         Api::GetResources,
         Api::WriteTags,
         Api::DescribeAlarms,
@@ -38,6 +43,10 @@ impl Api {
         Api::ListMetrics,
         Api::GetMetricData,
         Api::Search,
+        Api::ReadBudgets,
+        Api::WriteBudgets,
+        Api::CostManagement,
+        Api::Subscribe,
         Api::RdsTags,
         Api::LambdaTags,
         Api::DynamoDbTags,
@@ -51,7 +60,8 @@ impl Api {
     ///
     /// Source: "Tag Editor: Service quotas", "CloudWatch service quotas", "Quotas for Resource
     /// Explorer", Lambda quotas (control plane requests), DynamoDB API reference
-    /// (`ListTagsOfResource`), SNS quotas; the other tag rates are not published: cautious guesses.
+    /// (`ListTagsOfResource`), SNS quotas; the other tag rates, those of budgets and of Cost Explorer
+    /// are not published: cautious guesses.
     const fn rate(self) -> NonZeroU32 {
         let rate = match self {
             Api::GetResources => 15,
@@ -61,6 +71,10 @@ impl Api {
             Api::ListMetrics => 25,
             Api::GetMetricData => 50,
             Api::Search => 5,
+            Api::ReadBudgets => 10,
+            Api::WriteBudgets => 5,
+            Api::CostManagement => 2,
+            Api::Subscribe => 50,
             Api::LambdaTags => 15,
             Api::RdsTags
             | Api::DynamoDbTags

@@ -99,6 +99,8 @@ fn iam_name(service: &str) -> &str {
         "SQS" => "sqs",
         "SNS" => "sns",
         "STS" => "sts",
+        "Budgets" => "budgets",
+        "Cost Explorer" => "ce",
         "CloudWatch" => "cloudwatch",
         "CloudWatch Logs" => "logs",
         "ElastiCache" => "elasticache",

@@ -1,8 +1,12 @@
 //! What is ours as a whole: reads of single objects, and their writes.
 
 mod alarms;
+pub(super) mod anomaly;
+pub(super) mod budgets;
+pub(super) mod cost_tags;
+mod expression;
 mod money;
-mod topics;
+pub(super) mod topics;
 
 pub use alarms::{composite_alarm, metric_alarm, to_stat};
 
