@@ -160,10 +160,16 @@ impl Checker {
 
     fn metric(&mut self, what: &str, metric: &Metric, origin: Origin) {
         if metric.namespace.is_empty() || metric.namespace.chars().count() > 255 {
-            self.error(origin, format!("{what}: a namespace has 1 to 255 characters"));
+            self.error(
+                origin,
+                format!("{what}: a namespace has 1 to 255 characters"),
+            );
         }
         if metric.metric.is_empty() || metric.metric.chars().count() > 255 {
-            self.error(origin, format!("{what}: a metric name has 1 to 255 characters"));
+            self.error(
+                origin,
+                format!("{what}: a metric name has 1 to 255 characters"),
+            );
         }
         if metric.dimensions.len() > DIMENSIONS_MAX {
             self.error(
@@ -187,7 +193,10 @@ impl Checker {
         {
             let known = ["SampleCount", "Average", "Sum", "Minimum", "Maximum", "p99"];
             let help = suggest(text, known).map_or_else(
-                || "SampleCount, Average, Sum, Minimum, Maximum, or like \"p99\", \"tm95\"".to_owned(),
+                || {
+                    "SampleCount, Average, Sum, Minimum, Maximum, or like \"p99\", \"tm95\""
+                        .to_owned()
+                },
                 |s| format!("did you mean `{s}`?"),
             );
             self.out.push(
@@ -199,7 +208,10 @@ impl Checker {
 
     fn not_negative(&mut self, what: &str, amount: Amount, origin: Origin) {
         if amount.0.is_sign_negative() && !amount.0.is_zero() {
-            self.error(origin, format!("{what}: a threshold below 0 means nothing here"));
+            self.error(
+                origin,
+                format!("{what}: a threshold below 0 means nothing here"),
+            );
         }
     }
 
@@ -235,13 +247,18 @@ impl Checker {
         let (limit, said) = if period >= 3600 {
             (RANGE_LONG, "7 days")
         } else {
-            (RANGE_SHORT, "1 day, or 7 days with periods of an hour and more")
+            (
+                RANGE_SHORT,
+                "1 day, or 7 days with periods of an hour and more",
+            )
         };
         let range = period.saturating_mul(n.into());
         if range > limit {
             self.error(
                 origin,
-                format!("{what}: {n} points of {period} s look at {range} s, CloudWatch allows {said}"),
+                format!(
+                    "{what}: {n} points of {period} s look at {range} s, CloudWatch allows {said}"
+                ),
             );
         }
     }
@@ -312,7 +329,10 @@ impl Checker {
             self.percent(&what, percent, origin);
         }
         if alarm.minimum_total.is_some() && alarm.total.is_none() {
-            self.error(origin, format!("{what}: minimum_total is for a failure rate"));
+            self.error(
+                origin,
+                format!("{what}: minimum_total is for a failure rate"),
+            );
         }
         let aws = metrics
             .into_iter()
@@ -407,7 +427,10 @@ impl Checker {
         if parts.len() > 2 || parts.iter().any(|p| p.is_empty()) {
             self.error(
                 alarm.metric.origin,
-                format!("{what}: `{}` is neither a metric nor two with ` / ` between them", alarm.metric.value),
+                format!(
+                    "{what}: `{}` is neither a metric nor two with ` / ` between them",
+                    alarm.metric.value
+                ),
             );
         }
         let share = parts.len() == 2;
@@ -425,7 +448,10 @@ impl Checker {
             self.percent(&what, percent, origin);
         }
         if alarm.minimum_total.is_some() && !share {
-            self.error(origin, format!("{what}: minimum_total is for a share of two metrics"));
+            self.error(
+                origin,
+                format!("{what}: minimum_total is for a share of two metrics"),
+            );
         }
         let n = alarm.datapoints.map_or(5, |d| d.0.1);
         self.range(&what, alarm.period.map_or(60, seconds), n, origin, true);

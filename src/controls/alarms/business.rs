@@ -1,6 +1,8 @@
 //! Alarms on what customers feel: `[alarms.business.*]`.
 
-use super::draft::{ABOVE, BELOW, Core, Draft, OUTSIDE, Shape, Stat, failure_percent, math, often, span};
+use super::draft::{
+    ABOVE, BELOW, Core, Draft, OUTSIDE, Shape, Stat, failure_percent, math, often, span,
+};
 use super::seconds;
 use crate::config::later::alarms::{BusinessAlarm, MissingData, Routing};
 use crate::plan::Reason;
@@ -159,7 +161,10 @@ fn core(
         missing: missing(default),
         low_samples,
     };
-    let sentence = format!("{name}: {shown} {word} {} in {when}", threshold.0.normalize());
+    let sentence = format!(
+        "{name}: {shown} {word} {} in {when}",
+        threshold.0.normalize()
+    );
     Some((core, sentence))
 }
 

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::draft::{Draft, Shape, Stat, failure_percent, name, often};
 use super::draft::{ABOVE, BELOW, Core};
+use super::draft::{Draft, Shape, Stat, failure_percent, name, often};
 use super::packs::{Frame, Made, PackAlarm};
 use super::{business, dimensions, packs, prefix, seconds, slo, subjects};
 use crate::config::later::alarms::{Alarms, MissingData, Pack, PerResource, Routing};
@@ -51,7 +51,10 @@ impl Collected {
                     &key,
                     "alarms.name-twice",
                     Severity::Medium,
-                    format!("two entries of the policy give the same name, only {} is planned", other.reason.rule),
+                    format!(
+                        "two entries of the policy give the same name, only {} is planned",
+                        other.reason.rule
+                    ),
                     format!("{} and {}", other.reason.rule, draft.reason.rule),
                     "rename one of them",
                     draft.reason.clone(),
@@ -208,7 +211,8 @@ fn packed<'a>(
                 ),
                 Made::NotFor => {}
                 Made::Unseen(why) => {
-                    out.notes.insert(format!("alarms: {} is not judged: {why}", alarm.id));
+                    out.notes
+                        .insert(format!("alarms: {} is not judged: {why}", alarm.id));
                     out.held.insert(key, Held::Unseen);
                 }
                 Made::NoThreshold(why) => {
@@ -244,7 +248,9 @@ fn admitted(
         Standing::Exempt => Held::Exempt,
         Standing::Unseen => Held::Unseen,
         Standing::Ours { .. } | Standing::Owned(_) if unclear => Held::Unseen,
-        Standing::Ours { expired: Some(name) } => {
+        Standing::Ours {
+            expired: Some(name),
+        } => {
             let finding = expired_exemption(input, resource, Control::Alarms, &name);
             if let Some(finding) = finding
                 && !out.findings.contains(&finding)
@@ -310,8 +316,16 @@ fn per_resource<'a>(
                     (metric, comparison, threshold, alarm.metric.value.clone())
                 }
             };
-        let word = if comparison == ABOVE { "above" } else { "below" };
-        let unit = if alarm.above_percent.is_some() { " %" } else { "" };
+        let word = if comparison == ABOVE {
+            "above"
+        } else {
+            "below"
+        };
+        let unit = if alarm.above_percent.is_some() {
+            " %"
+        } else {
+            ""
+        };
         let low_samples = super::is_percentile(statistic)
             .then_some("ignore")
             .filter(|_| alarm.above_percent.is_none());
@@ -346,7 +360,11 @@ fn per_resource<'a>(
 ///
 /// Its name tells which entry of the policy it came from.
 pub fn in_doubt(input: &Input, policy: &Alarms, region: &str, suffix: &str) -> Option<String> {
-    let belongs = |id: &str| suffix.strip_prefix(id).is_some_and(|rest| rest.starts_with('-'));
+    let belongs = |id: &str| {
+        suffix
+            .strip_prefix(id)
+            .is_some_and(|rest| rest.starts_with('-'))
+    };
     let listed = |kind: &str| input.inventory.types_checked.contains(kind);
     for alarm in packs::all().filter(|a| belongs(a.id)) {
         if chosen(policy, alarm).is_none() {
@@ -362,7 +380,9 @@ pub fn in_doubt(input: &Input, policy: &Alarms, region: &str, suffix: &str) -> O
             let metrics = facts.and_then(|f| f.metrics.get(namespace));
             return Some(match metrics.and_then(|m| m.known()) {
                 // A metric that was silent for two weeks does not show either.
-                Some(_) => format!("metrics of {namespace} show no such thing, which may only be silent"),
+                Some(_) => {
+                    format!("metrics of {namespace} show no such thing, which may only be silent")
+                }
                 None => format!("the metrics of {namespace} were not seen"),
             });
         }

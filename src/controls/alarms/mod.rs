@@ -64,15 +64,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rust_decimal::Decimal;
 
+use super::topics::{Needs, managed, merge};
 use super::{Input, address, selected, signed_usd, tags};
 use crate::cloud::Want;
 use crate::config::Resolved;
 use crate::config::later::alarms::{Alarms, Pack, Routing};
 use crate::config::values::Period;
 use crate::inventory::{AlarmDefinition, AlarmFact, Observed, Resource};
-use crate::model::object::{
-    CompositeAlarm, MANAGED_TAG, MetricAlarm, Object, ObjectKind, fields,
-};
+use crate::model::object::{CompositeAlarm, MANAGED_TAG, MetricAlarm, Object, ObjectKind, fields};
 use crate::model::{Control, ResourceType, Risk, Severity, Tags, ignore_reason, usd};
 use crate::plan::{ActionKind, Change, FieldChange, Operation, Reason, ResourceRef, Verdict};
 use collect::{Collected, Held, Key, collect, in_doubt, report};
@@ -128,7 +127,26 @@ pub fn want(resolved: &Resolved, want: &mut Want) {
         want.attributes = true;
         want.tags = true;
     }
+    want.topics.extend(topic_needs(resolved).into_keys());
     want.alarms.extend(regions);
+}
+
+/// What the alarms that the policy speaks of may need of topics, wherever they turn out to be.
+pub fn topic_needs(resolved: &Resolved) -> Needs {
+    let mut out = Needs::new();
+    if resolved.policies.alarms.is_some() {
+        for region in regions(resolved) {
+            for severity in Routing::ALL {
+                merge(&mut out, notify::needs(resolved, &region, severity));
+            }
+        }
+    }
+    out
+}
+
+/// Alarms that another control makes, should they bear our prefix.
+fn alarms_of_others(_resolved: &Resolved) -> BTreeSet<String> {
+    BTreeSet::new()
 }
 
 /// An alarm as a resource, for addresses and findings.
@@ -158,7 +176,7 @@ pub fn plan(input: &Input) -> Verdict {
     let mut planner = Planner {
         input,
         policy,
-        mine: format!("{}/{}", input.resolved.project, input.resolved.environment),
+        mine: managed(input.resolved),
         prefix: prefix(input.resolved),
         there: there(input),
         told: BTreeMap::new(),
@@ -175,6 +193,11 @@ pub fn plan(input: &Input) -> Verdict {
     }
     planner.obsolete(&collected);
     planner.notes(&collected);
+    let notified: BTreeSet<String> = planner
+        .told
+        .values()
+        .flat_map(|topics| topics.iter().take(ACTIONS_MAX).cloned())
+        .collect();
     let selected_findings = collected.findings.into_iter().filter(|f| {
         input
             .only
@@ -182,6 +205,7 @@ pub fn plan(input: &Input) -> Verdict {
     });
     verdict.findings.extend(selected_findings);
     verdict.notes.extend(collected.notes);
+    super::topics::plan(input, Control::Alarms, &notified, &mut verdict);
     verdict
 }
 
@@ -231,7 +255,8 @@ enum Whose {
 
 impl<'a> Planner<'a, '_> {
     fn selected(&self, key: &Key) -> bool {
-        self.input.only.is_none() || selected(self.input, &alarm_resource(self.input, key), "alarms")
+        self.input.only.is_none()
+            || selected(self.input, &alarm_resource(self.input, key), "alarms")
     }
 
     fn whose(&self, fact: &AlarmFact) -> Whose {
@@ -253,7 +278,14 @@ impl<'a> Planner<'a, '_> {
             return found.clone();
         }
         let resolved = self.input.resolved;
-        let found = super::topics::arns(resolved, region, severity);
+        let found: BTreeSet<String> = notify::needs(resolved, region, severity)
+            .into_keys()
+            .collect();
+        for topic in notify::out_of_reach(resolved, region, severity) {
+            self.verdict.notes.push(format!(
+                "alarms: {topic} is not told of alarms in {region}: CloudWatch notifies only topics of the alarm's region"
+            ));
+        }
         self.told.insert(key, found.clone());
         found
     }
@@ -386,13 +418,14 @@ impl<'a> Planner<'a, '_> {
             .input
             .resolved
             .reason(Control::Alarms, "alarms.prefix", origin);
-        let others = super::topics::alarms_of_others(self.input.resolved);
+        let others = alarms_of_others(self.input.resolved);
         let mut doubts: BTreeMap<String, u64> = BTreeMap::new();
         let there = self.there.clone();
+        let prefix = self.prefix.clone();
         for (region, facts) in there.iter().filter_map(|(r, f)| Some((*r, f.as_ref()?))) {
             let named = facts
-                .range(self.prefix.as_str()..)
-                .take_while(|(name, _)| name.starts_with(self.prefix.as_str()))
+                .range(prefix.as_str()..)
+                .take_while(|(name, _)| name.starts_with(prefix.as_str()))
                 .map(|(name, fact)| (*name, *fact))
                 .collect::<Vec<_>>();
             for (name, fact) in named {
@@ -409,7 +442,7 @@ impl<'a> Planner<'a, '_> {
                     continue;
                 };
                 self.verdict.counts.checked += 1;
-                let suffix = name.strip_prefix(self.prefix.as_str()).unwrap_or(name);
+                let suffix = name.strip_prefix(prefix.as_str()).unwrap_or(name);
                 let doubt = if self.input.destroy {
                     None
                 } else {
@@ -528,7 +561,11 @@ impl<'a> Planner<'a, '_> {
             ));
         }
         for (severity, n) in &self.silent {
-            let alarms = if *n == 1 { "alarm tells" } else { "alarms tell" };
+            let alarms = if *n == 1 {
+                "alarm tells"
+            } else {
+                "alarms tell"
+            };
             self.verdict.notes.push(format!(
                 "alarms: notify.{} of {environment} is empty, so {n} {alarms} nobody",
                 severity.as_str()

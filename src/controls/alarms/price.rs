@@ -28,7 +28,10 @@ pub fn of(alarm: &Object) -> (Decimal, String) {
             let kind = if high { "high-resolution, " } else { "" };
             if alarm.threshold_metric_id.is_some() {
                 let total = each * Decimal::from(3 * metrics);
-                return (total, format!("{kind}an anomaly alarm counts as 3 metrics at {each} USD"));
+                return (
+                    total,
+                    format!("{kind}an anomaly alarm counts as 3 metrics at {each} USD"),
+                );
             }
             let word = if metrics == 1 { "metric" } else { "metrics" };
             (

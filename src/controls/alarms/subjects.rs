@@ -48,7 +48,9 @@ pub fn scene<'a>(input: &Input<'a>) -> Scene<'a> {
 pub fn by_kind<'a>(input: &Input<'a>) -> BTreeMap<&'a str, Vec<&'a Resource>> {
     let mut out: BTreeMap<&str, Vec<&Resource>> = BTreeMap::new();
     for resource in &input.inventory.resources {
-        out.entry(resource.kind.as_str()).or_default().push(resource);
+        out.entry(resource.kind.as_str())
+            .or_default()
+            .push(resource);
     }
     out
 }
@@ -108,7 +110,10 @@ pub fn of<'a>(
                 .map(|first| Subject {
                     // Of the region, so that no tag of one function decides about it.
                     resource: Cow::Owned(Resource {
-                        arn: format!("arn:aws:lambda:{}:{}:account", first.region, input.inventory.account),
+                        arn: format!(
+                            "arn:aws:lambda:{}:{}:account",
+                            first.region, input.inventory.account
+                        ),
                         kind: ResourceType::new("lambda-account"),
                         name: first.region.clone(),
                         region: first.region.clone(),
@@ -201,7 +206,8 @@ fn recognise(input: &Input, of: Of, region: &str, metric: &MetricId) -> Option<(
         .iter()
         .map(|(k, v)| (k.as_str(), v.as_str()))
         .collect();
-    let elb = |tail: &str| format!("arn:{partition}:elasticloadbalancing:{region}:{account}:{tail}");
+    let elb =
+        |tail: &str| format!("arn:{partition}:elasticloadbalancing:{region}:{account}:{tail}");
     // `app/name/id` and `targetgroup/name/id`.
     let named = |tail: &str| tail.split('/').nth(1).unwrap_or(tail).to_owned();
     match (of, metric.metric.as_str(), dimensions.as_slice()) {
@@ -219,10 +225,12 @@ fn recognise(input: &Input, of: Of, region: &str, metric: &MetricId) -> Option<(
             format!("arn:{partition}:apigateway:{region}::/apis/{id}"),
             format!("{id}-{stage}"),
         )),
-        (Of::MeteredBucket, "AllRequests", [("BucketName", bucket), ("FilterId", filter)]) => Some((
-            format!("arn:{partition}:s3:::{bucket}"),
-            format!("{bucket}-{filter}"),
-        )),
+        (Of::MeteredBucket, "AllRequests", [("BucketName", bucket), ("FilterId", filter)]) => {
+            Some((
+                format!("arn:{partition}:s3:::{bucket}"),
+                format!("{bucket}-{filter}"),
+            ))
+        }
         _ => None,
     }
 }

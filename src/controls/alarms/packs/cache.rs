@@ -1,7 +1,9 @@
 //! ElastiCache nodes.
 
 use super::classes::{cache_memory, gib};
-use super::{Frame, Made, Of, PackAlarm, Scene, Subject, above, attributes, bytes, derived, percent_of};
+use super::{
+    Frame, Made, Of, PackAlarm, Scene, Subject, above, attributes, bytes, derived, percent_of,
+};
 use crate::config::later::alarms::{MissingData, Pack, Routing};
 use crate::controls::alarms::draft::BELOW;
 
@@ -27,9 +29,17 @@ const fn alarm(
 }
 
 pub const ALARMS: &[PackAlarm] = &[
-    alarm("cache-cpu", (90, "% of a core, or of all for memcached"), cpu),
+    alarm(
+        "cache-cpu",
+        (90, "% of a core, or of all for memcached"),
+        cpu,
+    ),
     alarm("cache-memory-used", (90, "% of the memory"), memory_used),
-    alarm("cache-memory-free", (10, "% of the memory of the class"), memory_free),
+    alarm(
+        "cache-memory-free",
+        (10, "% of the memory of the class"),
+        memory_free,
+    ),
     alarm("cache-evictions", (0, "evictions"), evictions),
     // 80 % of the 65,000 that a node takes. Source: ElastiCache user guide, "Quotas".
     alarm("cache-connections", (52_000, "connections"), connections),
@@ -42,7 +52,13 @@ fn cpu(_: &Scene, subject: &Subject, frame: &Frame) -> Made {
         Some(_) => "CPUUtilization",
         None => return Made::NoThreshold(format!("the engine of {} is not told", subject.label)),
     };
-    above(subject, frame, (NS, metric, "Average"), " %", MissingData::Missing)
+    above(
+        subject,
+        frame,
+        (NS, metric, "Average"),
+        " %",
+        MissingData::Missing,
+    )
 }
 
 fn memory_used(_: &Scene, subject: &Subject, frame: &Frame) -> Made {
@@ -78,13 +94,23 @@ fn memory_free(_: &Scene, subject: &Subject, frame: &Frame) -> Made {
         MissingData::Missing,
         (
             bytes(limit),
-            format!("{} % of the {} of {class}", frame.threshold.normalize(), gib(memory)),
+            format!(
+                "{} % of the {} of {class}",
+                frame.threshold.normalize(),
+                gib(memory)
+            ),
         ),
     )
 }
 
 fn evictions(_: &Scene, subject: &Subject, frame: &Frame) -> Made {
-    above(subject, frame, (NS, "Evictions", "Sum"), "", MissingData::Missing)
+    above(
+        subject,
+        frame,
+        (NS, "Evictions", "Sum"),
+        "",
+        MissingData::Missing,
+    )
 }
 
 fn connections(_: &Scene, subject: &Subject, frame: &Frame) -> Made {

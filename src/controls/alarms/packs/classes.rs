@@ -20,9 +20,7 @@ pub fn rds_memory(class: &str) -> Option<u64> {
             "2xlarge" => 32,
             _ => return None,
         },
-        "m5" | "m5d" | "m6g" | "m6gd" | "m6i" | "m6id" | "m7g" | "m7i" | "m8g" => {
-            8 * factor(size)?
-        }
+        "m5" | "m5d" | "m6g" | "m6gd" | "m6i" | "m6id" | "m7g" | "m7i" | "m8g" => 8 * factor(size)?,
         "r5" | "r5b" | "r5d" | "r6g" | "r6gd" | "r6i" | "r6id" | "r7g" | "r7i" | "r8g" => {
             16 * factor(size)?
         }
@@ -127,7 +125,13 @@ mod tests {
         ] {
             assert_eq!(rds_memory(class), Some(gib * GIB), "{class}");
         }
-        for class in ["db.serverless", "db.r6g.3xlarge", "cache.t4g.small", "", "db.z9.large"] {
+        for class in [
+            "db.serverless",
+            "db.r6g.3xlarge",
+            "cache.t4g.small",
+            "",
+            "db.z9.large",
+        ] {
             assert_eq!(rds_memory(class), None, "{class}");
         }
         assert_eq!(cache_memory("cache.r7g.large"), Some(1_307 * GIB / 100));

@@ -3,7 +3,9 @@
 use rust_decimal::Decimal;
 
 use super::classes::{bursts, gib, max_connections, rds_memory};
-use super::{Frame, Made, Of, PackAlarm, Scene, Subject, above, attributes, bytes, derived, percent_of};
+use super::{
+    Frame, Made, Of, PackAlarm, Scene, Subject, above, attributes, bytes, derived, percent_of,
+};
 use crate::config::later::alarms::{MissingData, Pack, Routing};
 use crate::controls::alarms::draft::{ABOVE, BELOW};
 
@@ -53,7 +55,12 @@ pub const ALARMS: &[PackAlarm] = &[
         Routing::Ticket,
         connections,
     ),
-    alarm("rds-replica-lag", (30, "seconds"), Routing::Ticket, replica_lag),
+    alarm(
+        "rds-replica-lag",
+        (30, "seconds"),
+        Routing::Ticket,
+        replica_lag,
+    ),
     alarm(
         "rds-transaction-ids",
         (1_000_000_000, "transaction ids"),
@@ -62,7 +69,12 @@ pub const ALARMS: &[PackAlarm] = &[
     ),
     PackAlarm {
         packs: &[Pack::Database, Pack::Storage],
-        ..alarm("rds-ebs-balance", (10, "% left"), Routing::Ticket, ebs_balance)
+        ..alarm(
+            "rds-ebs-balance",
+            (10, "% left"),
+            Routing::Ticket,
+            ebs_balance,
+        )
     },
     PackAlarm {
         packs: &[Pack::Database, Pack::Storage],
@@ -96,7 +108,10 @@ fn free_storage(_: &Scene, subject: &Subject, frame: &Frame) -> Made {
         return Made::NotFor;
     }
     let Some(allocated) = seen.allocated_storage.filter(|n| *n > 0) else {
-        return Made::NoThreshold(format!("the allocated storage of {} is not told", subject.label));
+        return Made::NoThreshold(format!(
+            "the allocated storage of {} is not told",
+            subject.label
+        ));
     };
     let limit = percent_of(frame.threshold, allocated);
     derived(
@@ -107,7 +122,11 @@ fn free_storage(_: &Scene, subject: &Subject, frame: &Frame) -> Made {
         MissingData::Missing,
         (
             bytes(limit),
-            format!("{} % of {} allocated", frame.threshold.normalize(), gib(allocated)),
+            format!(
+                "{} % of {} allocated",
+                frame.threshold.normalize(),
+                gib(allocated)
+            ),
         ),
     )
 }
@@ -133,7 +152,11 @@ fn memory(_: &Scene, subject: &Subject, frame: &Frame) -> Made {
         MissingData::Missing,
         (
             bytes(limit),
-            format!("{} % of the {} of {class}", frame.threshold.normalize(), gib(memory)),
+            format!(
+                "{} % of the {} of {class}",
+                frame.threshold.normalize(),
+                gib(memory)
+            ),
         ),
     )
 }
@@ -141,7 +164,10 @@ fn memory(_: &Scene, subject: &Subject, frame: &Frame) -> Made {
 fn connections(_: &Scene, subject: &Subject, frame: &Frame) -> Made {
     let seen = attributes!(subject);
     let (Some(class), Some(engine)) = (&seen.class, &seen.engine) else {
-        return Made::NoThreshold(format!("class and engine of {} are not told", subject.label));
+        return Made::NoThreshold(format!(
+            "class and engine of {} are not told",
+            subject.label
+        ));
     };
     if class == "db.serverless" {
         return Made::NotFor;
@@ -186,8 +212,10 @@ fn replica_lag(_: &Scene, subject: &Subject, frame: &Frame) -> Made {
 fn transaction_ids(_: &Scene, subject: &Subject, frame: &Frame) -> Made {
     let seen = attributes!(subject);
     // A replica shares the ids of its source.
-    if !matches!(seen.engine.as_deref(), Some("postgres" | "aurora-postgresql"))
-        || seen.replica_of.is_some()
+    if !matches!(
+        seen.engine.as_deref(),
+        Some("postgres" | "aurora-postgresql")
+    ) || seen.replica_of.is_some()
     {
         return Made::NotFor;
     }

@@ -210,7 +210,11 @@ fn derived(
     missing: MissingData,
     (shown, why): (String, String),
 ) -> Made {
-    let word = if compared.0 == BELOW { "below" } else { "above" };
+    let word = if compared.0 == BELOW {
+        "below"
+    } else {
+        "above"
+    };
     let core = simple(subject, frame, metric, compared, missing);
     let sentence = format!(
         "{} of {} {word} {shown} in {}: {why}",
@@ -235,7 +239,13 @@ fn share(
         frame.period,
         minimum,
     );
-    percent_made(subject, frame, metric, format!("{failed} / {total}"), minimum)
+    percent_made(
+        subject,
+        frame,
+        metric,
+        format!("{failed} / {total}"),
+        minimum,
+    )
 }
 
 fn percent_made(
@@ -300,7 +310,11 @@ mod tests {
             let (m, n) = alarm.datapoints;
             assert!(0 < m && m <= n, "{}", alarm.id);
             assert!(alarm.period >= 60 && alarm.period.is_multiple_of(60));
-            let limit = if alarm.period >= 3600 { 604_800 } else { 86_400 };
+            let limit = if alarm.period >= 3600 {
+                604_800
+            } else {
+                86_400
+            };
             assert!(alarm.period * n <= limit, "{}", alarm.id);
             if alarm.unit.starts_with('%') {
                 assert!((0..100).contains(&alarm.threshold), "{}", alarm.id);

@@ -2,7 +2,9 @@
 
 use rust_decimal::Decimal;
 
-use super::{Frame, Made, Of, PackAlarm, Scene, Subject, above, attributes, derived, percent_of, seen, share};
+use super::{
+    Frame, Made, Of, PackAlarm, Scene, Subject, above, attributes, derived, percent_of, seen, share,
+};
 use crate::config::later::alarms::{MissingData, Pack, Routing};
 use crate::controls::alarms::draft::{ABOVE, Core, Stat, math, often};
 use crate::inventory::Observed;
@@ -34,10 +36,34 @@ const fn alarm(
 }
 
 pub const ALARMS: &[PackAlarm] = &[
-    alarm("lambda-errors", LAMBDA, (1, "% of the invocations"), (3, 5), errors),
-    alarm("lambda-throttles", LAMBDA, (0, "throttled calls"), (3, 5), throttles),
-    alarm("lambda-duration", LAMBDA, (80, "% of the timeout, p99"), (5, 5), duration),
-    alarm("lambda-iterator-age", LAMBDA, (60, "seconds"), (5, 5), iterator_age),
+    alarm(
+        "lambda-errors",
+        LAMBDA,
+        (1, "% of the invocations"),
+        (3, 5),
+        errors,
+    ),
+    alarm(
+        "lambda-throttles",
+        LAMBDA,
+        (0, "throttled calls"),
+        (3, 5),
+        throttles,
+    ),
+    alarm(
+        "lambda-duration",
+        LAMBDA,
+        (80, "% of the timeout, p99"),
+        (5, 5),
+        duration,
+    ),
+    alarm(
+        "lambda-iterator-age",
+        LAMBDA,
+        (60, "seconds"),
+        (5, 5),
+        iterator_age,
+    ),
     PackAlarm {
         severity: Routing::Page,
         ..alarm(
@@ -48,16 +74,34 @@ pub const ALARMS: &[PackAlarm] = &[
             concurrency,
         )
     },
-    alarm("dynamodb-throttles", TABLE, (0, "throttled requests"), (3, 5), table_throttles),
+    alarm(
+        "dynamodb-throttles",
+        TABLE,
+        (0, "throttled requests"),
+        (3, 5),
+        table_throttles,
+    ),
     // Ten metrics for each table, 1 USD a month: only where it is asked for.
     PackAlarm {
         by_default: false,
-        ..alarm("dynamodb-system-errors", TABLE, (0, "errors"), (3, 5), system_errors)
+        ..alarm(
+            "dynamodb-system-errors",
+            TABLE,
+            (0, "errors"),
+            (3, 5),
+            system_errors,
+        )
     },
 ];
 
 fn errors(_: &Scene, subject: &Subject, frame: &Frame) -> Made {
-    share(subject, frame, "AWS/Lambda", ("Errors", "Invocations"), MINIMUM)
+    share(
+        subject,
+        frame,
+        "AWS/Lambda",
+        ("Errors", "Invocations"),
+        MINIMUM,
+    )
 }
 
 fn throttles(_: &Scene, subject: &Subject, frame: &Frame) -> Made {
@@ -84,7 +128,10 @@ fn duration(_: &Scene, subject: &Subject, frame: &Frame) -> Made {
         MissingData::NotBreaching,
         (
             format!("{limit} ms (p99)"),
-            format!("{} % of its timeout of {timeout} s", frame.threshold.normalize()),
+            format!(
+                "{} % of its timeout of {timeout} s",
+                frame.threshold.normalize()
+            ),
         ),
     )
 }
@@ -92,7 +139,9 @@ fn duration(_: &Scene, subject: &Subject, frame: &Frame) -> Made {
 /// Streams have an iterator, queues do not. Source: Lambda developer guide, "Types of metrics for
 /// Lambda functions".
 fn is_stream(arn: &str) -> bool {
-    arn.contains(":kinesis:") || arn.contains(":kafka:") || (arn.contains(":dynamodb:") && arn.contains("/stream/"))
+    arn.contains(":kinesis:")
+        || arn.contains(":kafka:")
+        || (arn.contains(":dynamodb:") && arn.contains("/stream/"))
 }
 
 fn iterator_age(_: &Scene, subject: &Subject, frame: &Frame) -> Made {
@@ -154,7 +203,10 @@ fn sum(subject: &Subject, frame: &Frame, stats: Vec<Stat>, label: &str, what: &s
         .enumerate()
         .map(|(i, stat)| stat.query(&format!("m{i}"), frame.period))
         .collect();
-    let parts: Vec<String> = queries.iter().map(|q| format!("FILL({}, 0)", q.id)).collect();
+    let parts: Vec<String> = queries
+        .iter()
+        .map(|q| format!("FILL({}, 0)", q.id))
+        .collect();
     let core = Core {
         metric: math(queries, "sum", label, parts.join(" + ")),
         comparison: ABOVE,
@@ -201,5 +253,11 @@ fn system_errors(_: &Scene, subject: &Subject, frame: &Frame) -> Made {
         dimensions.insert("Operation".to_owned(), operation.to_owned());
         stat
     });
-    sum(subject, frame, stats.into(), "system errors", "SystemErrors")
+    sum(
+        subject,
+        frame,
+        stats.into(),
+        "system errors",
+        "SystemErrors",
+    )
 }

@@ -38,7 +38,14 @@ const APIS: &[Pack] = &[Pack::Web, Pack::Serverless];
 pub const ALARMS: &[PackAlarm] = &[
     PackAlarm {
         severity: Routing::Page,
-        ..alarm("alb-5xx", &[Pack::Web], Of::LoadBalancer, (1, "% of the requests"), (3, 5), alb_5xx)
+        ..alarm(
+            "alb-5xx",
+            &[Pack::Web],
+            Of::LoadBalancer,
+            (1, "% of the requests"),
+            (3, 5),
+            alb_5xx,
+        )
     },
     alarm(
         "alb-latency",
@@ -58,12 +65,33 @@ pub const ALARMS: &[PackAlarm] = &[
     ),
     PackAlarm {
         severity: Routing::Page,
-        ..alarm("api-5xx", APIS, Of::RestApi, (1, "% of the requests"), (3, 5), rest_5xx)
+        ..alarm(
+            "api-5xx",
+            APIS,
+            Of::RestApi,
+            (1, "% of the requests"),
+            (3, 5),
+            rest_5xx,
+        )
     },
-    alarm("api-latency", APIS, Of::RestApi, (3_000, "milliseconds, p99"), (5, 5), latency),
+    alarm(
+        "api-latency",
+        APIS,
+        Of::RestApi,
+        (3_000, "milliseconds, p99"),
+        (5, 5),
+        latency,
+    ),
     PackAlarm {
         severity: Routing::Page,
-        ..alarm("httpapi-5xx", APIS, Of::HttpApi, (1, "% of the requests"), (3, 5), http_5xx)
+        ..alarm(
+            "httpapi-5xx",
+            APIS,
+            Of::HttpApi,
+            (1, "% of the requests"),
+            (3, 5),
+            http_5xx,
+        )
     },
     alarm(
         "httpapi-latency",
@@ -120,5 +148,11 @@ fn http_5xx(_: &Scene, subject: &Subject, frame: &Frame) -> Made {
 }
 
 fn latency(_: &Scene, subject: &Subject, frame: &Frame) -> Made {
-    above(subject, frame, (API, "Latency", "p99"), " ms", MissingData::NotBreaching)
+    above(
+        subject,
+        frame,
+        (API, "Latency", "p99"),
+        " ms",
+        MissingData::NotBreaching,
+    )
 }
