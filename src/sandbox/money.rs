@@ -96,7 +96,7 @@ pub(super) fn observe(
     if want.budgets {
         controls.push(Control::Budgets);
     }
-    if want.alarm_topics || want.attributes {
+    if want.alarm_topics || !want.alarms.is_empty() {
         controls.push(Control::Alarms);
     }
     topics::observe(sandbox, account, target, want, &controls, seen);

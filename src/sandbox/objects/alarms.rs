@@ -1,8 +1,11 @@
 //! CloudWatch alarms.
 
+use std::collections::BTreeSet;
+
 use super::super::world::{Account, AlarmItem, Item};
 use super::super::writes::lost;
 use super::super::{Sandbox, gaps, refused};
+use super::alarm_limits;
 use crate::cloud::{Call, CloudError, ObjectReading, Target, Want};
 use crate::inventory::{AlarmDefinition, AlarmFact, EnvironmentInventory, Observed};
 use crate::model::object::{Object, ObjectKey};
@@ -113,8 +116,33 @@ pub fn execute(sandbox: &Sandbox, account: &mut Account, call: &Call) -> Result<
             let operation = "cloudwatch:DeleteAlarms";
             let first = names.first().map_or("", String::as_str);
             let lose = sandbox.enter(account, operation, first)?;
-            for name in names {
-                let arn = format!("arn:aws:cloudwatch:{region}:{}:alarm:{name}", account.id);
+            let at =
+                |name: &str| format!("arn:aws:cloudwatch:{region}:{}:alarm:{name}", account.id);
+            let composites = names.iter().filter(|name| {
+                let held = account.alarms.get(&at(name));
+                held.is_some_and(|h| matches!(h.alarm, Object::CompositeAlarm(_)))
+            });
+            if names.len() > 100 || composites.count() > 1 {
+                let message = "at most 100 alarms, and one composite among them";
+                return Err(refused(operation, "ValidationError", message));
+            }
+            // What a composite rests on goes after it. Source: API reference, DeleteAlarms.
+            let needed: BTreeSet<&str> = account
+                .alarms
+                .values()
+                .filter_map(|item| match &item.alarm {
+                    Object::CompositeAlarm(c) if &c.region == region => Some(c),
+                    _ => None,
+                })
+                .filter(|c| !names.contains(&c.name))
+                .flat_map(|c| c.children.iter().map(String::as_str))
+                .collect();
+            if let Some(name) = names.iter().find(|n| needed.contains(n.as_str())) {
+                let message = format!("a composite alarm depends on {name}");
+                return Err(refused(operation, "ValidationError", message));
+            }
+            let arns: Vec<String> = names.iter().map(|name| at(name)).collect();
+            for arn in arns {
                 account.alarms.remove(&arn);
                 account.resources.remove(&arn);
             }
@@ -134,30 +162,32 @@ fn put(
     tags: &Tags,
 ) -> Result<(), CloudError> {
     let lose = sandbox.enter(account, operation, object.name())?;
-    let wrong = |message: &str| Err(refused(operation, "ValidationError", message));
-    if object.name().is_empty() || object.name().chars().count() > 255 {
-        return wrong("an alarm name has 1 to 255 characters");
+    let wrong = |message: String| refused(operation, "ValidationError", message);
+    if let Some(why) = alarm_limits::refuses(&object) {
+        return Err(wrong(why));
     }
-    if let Object::MetricAlarm(alarm) = &object {
-        for set in [
-            &alarm.alarm_actions,
-            &alarm.ok_actions,
-            &alarm.insufficient_data_actions,
-        ] {
-            if set.len() > 5 {
-                return wrong("at most five actions for a state");
+    if let Object::CompositeAlarm(alarm) = &object {
+        for child in &alarm.children {
+            let arn = format!(
+                "arn:aws:cloudwatch:{}:{}:alarm:{child}",
+                alarm.region, account.id
+            );
+            if !account.alarms.contains_key(&arn) {
+                return Err(wrong(format!(
+                    "the rule names {child}, which does not exist"
+                )));
             }
         }
-        let here = format!("arn:aws:sns:{}:", alarm.region);
-        let mut topics = alarm.actions().filter(|a| a.starts_with("arn:aws:sns:"));
-        if topics.any(|a| !a.starts_with(&here)) {
-            return wrong("an action is not in the region of the alarm");
-        }
-        if alarm.datapoints_to_alarm > alarm.evaluation_periods {
-            return wrong("more data points than periods");
-        }
+    }
+    if tags.len() > 50 {
+        return Err(wrong("more than 50 tags".to_owned()));
     }
     let arn = arn(account, &object);
+    // One name for all kinds of alarms.
+    let held = account.alarms.get(&arn);
+    if held.is_some_and(|held| held.alarm.kind() != object.kind()) {
+        return Err(wrong("an alarm of another kind has this name".to_owned()));
+    }
     account
         .resources
         .entry(arn.clone())

@@ -1,5 +1,6 @@
 //! Budgets, topics, anomaly detection, cost allocation tags and alarms of the embedded account.
 
+pub mod alarm_limits;
 pub(super) mod alarms;
 mod money;
 pub(super) mod topics;
