@@ -3,12 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::budgets::names::Names;
 use super::{Input, Report, address, partition, selected, tags};
 use crate::config::{Origin, Resolved};
 use crate::inventory::{Observed, Resource, TopicFact};
 use crate::model::object::policy::{Access, Publisher, access, policy_of};
 use crate::model::object::{MANAGED_TAG, Object, Topic, fields};
-use crate::model::{Arn, Control, ResourceType, Risk, Severity, Tags};
+use crate::model::{Arn, Control, ResourceType, Risk, Severity, Tags, ignore_reason};
 use crate::plan::{ActionKind, Change, FieldChange, Operation, Reason, ResourceRef, Verdict};
 
 /// What is needed of one topic.
@@ -42,7 +43,14 @@ pub fn merge(into: &mut Needs, other: Needs) {
 /// What all controls together may need, by their policies alone.
 pub fn needs(resolved: &Resolved) -> Needs {
     let mut all = Needs::new();
+    merge(&mut all, super::budgets::topic_needs(resolved));
     merge(&mut all, super::alarms::topic_needs(resolved));
+    // Environments that share an account have to want the same of a topic.
+    if !resolved.neighbours.is_empty() {
+        for need in all.values_mut() {
+            need.publishers.extend(Publisher::ALL);
+        }
+    }
     all
 }
 
@@ -60,7 +68,7 @@ pub fn target_arn(target: &str, region: &str, account: &str) -> Option<String> {
 
 /// The value of the tag that says whose a thing is.
 pub fn managed(resolved: &Resolved) -> String {
-    format!("{}/{}", resolved.project, resolved.environment)
+    Names::new(resolved).managed
 }
 
 /// Plans the topics that one control notifies, with what all controls need of them.
@@ -115,16 +123,22 @@ fn one(
         verdict.counts.unobserved += 1;
         return;
     };
+    if ignore_reason(held).is_some() {
+        verdict.counts.ignored += 1;
+        return;
+    }
+    if fact.unread.is_some() {
+        verdict.counts.unobserved += 1;
+        return;
+    }
     let before = verdict.findings.len();
     if held.get(MANAGED_TAG) == Some(&managed(input.resolved)) {
         let document = fact.topic.policy_document();
         let mut topic = fact.topic.clone();
         topic.policy = Some(policy_of(arn, Some(&document), &need.publishers));
-        if fact.unread.is_none() {
-            topic
-                .subscriptions
-                .extend(need.subscriptions.iter().cloned());
-        }
+        topic
+            .subscriptions
+            .extend(need.subscriptions.iter().cloned());
         if topic != fact.topic {
             let was = Some(fact.topic.clone());
             let change = change(input, control, &resource, was, topic, reason);

@@ -11,7 +11,7 @@ pub use alarms::Alarms;
 pub use alarms_check::is_statistic;
 pub use audits::{Cost, PRACTICES, Readiness, check_readiness};
 pub use backups::Backups;
-pub use budgets::Budgets;
+pub use budgets::{BudgetWhen, Budgets};
 
 fn yes() -> bool {
     true

@@ -64,6 +64,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rust_decimal::Decimal;
 
+use super::budgets::names::Names;
 use super::topics::{Needs, managed, merge};
 use super::{Input, address, selected, signed_usd, tags};
 use crate::cloud::Want;
@@ -134,7 +135,11 @@ pub fn want(resolved: &Resolved, want: &mut Want) {
 /// What the alarms that the policy speaks of may need of topics, wherever they turn out to be.
 pub fn topic_needs(resolved: &Resolved) -> Needs {
     let mut out = Needs::new();
-    if resolved.policies.alarms.is_some() {
+    let asks = resolved.policies.alarms.as_ref().is_some_and(|p| {
+        let packs = p.packs.iter().any(|p| p.value != Pack::Business);
+        packs || !(p.business.is_empty() && p.slo.is_empty() && p.per_resource.is_empty())
+    });
+    if asks {
         for region in regions(resolved) {
             for severity in Routing::ALL {
                 merge(&mut out, notify::needs(resolved, &region, severity));
@@ -145,8 +150,8 @@ pub fn topic_needs(resolved: &Resolved) -> Needs {
 }
 
 /// Alarms that another control makes, should they bear our prefix.
-fn alarms_of_others(_resolved: &Resolved) -> BTreeSet<String> {
-    BTreeSet::new()
+fn alarms_of_others(resolved: &Resolved) -> BTreeSet<String> {
+    BTreeSet::from([Names::new(resolved).alarm()])
 }
 
 /// An alarm as a resource, for addresses and findings.

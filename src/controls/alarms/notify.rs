@@ -11,6 +11,7 @@ use crate::config::Resolved;
 use crate::config::later::alarms::Routing;
 use crate::config::values::Sourced;
 use crate::config::workspace::Notify;
+use crate::controls::budgets::names::Names;
 use crate::controls::topics::{Need, Needs, merge, target_arn};
 use crate::model::object::policy::Publisher;
 
@@ -60,10 +61,7 @@ pub fn needs(resolved: &Resolved, region: &str, severity: Routing) -> Needs {
             .map(|s| mails(notify, s))
             .filter(|m| !m.is_empty())
             .collect();
-        let base = topic_name(&format!(
-            "opsctl-{}-{}",
-            resolved.project, resolved.environment
-        ));
+        let base = Names::new(resolved).base;
         let name = if all.len() == 1 {
             base
         } else {
@@ -85,20 +83,5 @@ pub fn out_of_reach<'a>(resolved: &'a Resolved, region: &str, severity: Routing)
         .iter()
         .filter_map(|t| t.strip_prefix("sns:"))
         .filter(|topic| target_arn(topic, region, &config.account.value).is_none())
-        .collect()
-}
-
-/// A name such as SNS takes: letters, digits, `-` and `_`, at most 256.
-/// Source: API model, `sns:CreateTopic`.
-fn topic_name(text: &str) -> String {
-    text.chars()
-        .map(|c| {
-            if c.is_ascii_alphanumeric() || c == '-' || c == '_' {
-                c
-            } else {
-                '-'
-            }
-        })
-        .take(240)
         .collect()
 }
