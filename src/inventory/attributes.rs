@@ -56,11 +56,13 @@ pub struct RegionFacts {
 /// found (`cloudwatch:ListMetrics`); metrics without data for two weeks do not show.
 ///
 /// Source: CloudWatch API reference, ListMetrics.
-pub const DISCOVERED: [(&str, &str); 3] = [
+pub const DISCOVERED: [(&str, &str); 4] = [
     // LoadBalancer, and with it AvailabilityZone or TargetGroup.
     ("AWS/ApplicationELB", "RequestCount"),
     // LoadBalancer and TargetGroup, and with them AvailabilityZone.
     ("AWS/ApplicationELB", "UnHealthyHostCount"),
     // REST: ApiName (and Stage, Method, Resource); HTTP: ApiId (and Stage, …).
     ("AWS/ApiGateway", "Count"),
+    // BucketName and FilterId: only where request metrics are switched on, which costs money.
+    ("AWS/S3", "AllRequests"),
 ];

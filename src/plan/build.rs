@@ -7,13 +7,15 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 
 use super::file::seal;
-use super::{Accepted, ActionKind, Change, FORMAT_VERSION, Plan, ScopeEntry, Summary, total_delta};
+use super::{
+    Accepted, ActionKind, Change, FORMAT_VERSION, Operation, Plan, ScopeEntry, Summary, total_delta,
+};
 use crate::cloud::{ApiUse, LockPlace, Target};
 use crate::config::Resolved;
 use crate::config::workspace::AcceptUnobserved;
 use crate::controls::{self, Input};
 use crate::inventory::{EnvironmentInventory, Gap};
-use crate::model::Control;
+use crate::model::{Control, ResourceType};
 
 /// One environment with all that planning it needs.
 pub struct PlanEnvironment {
@@ -84,6 +86,7 @@ pub fn build(environments: &[PlanEnvironment], request: &PlanRequest) -> Plan {
             unchanged += judged.saturating_sub(changed);
             plan.changes.append(&mut verdict.changes);
             plan.findings.append(&mut verdict.findings);
+            plan.unobserved.append(&mut verdict.gaps);
             for note in verdict.notes {
                 if !plan.notes.contains(&note) {
                     plan.notes.push(note);
@@ -159,13 +162,20 @@ pub fn build(environments: &[PlanEnvironment], request: &PlanRequest) -> Plan {
 /// Two environments that share an account see the same resources: a change that both want is
 /// planned once, and one on which they disagree not at all.
 fn one_writer_each(changes: &mut Vec<Change>) -> Vec<String> {
-    let mut wanted: BTreeMap<(String, Control), Vec<Change>> = BTreeMap::new();
+    let mut wanted: BTreeMap<(String, Option<Control>), Vec<Change>> = BTreeMap::new();
     for change in std::mem::take(changes) {
-        let key = (change.resource.arn.clone(), change.control);
+        // Several controls may notify one topic, and want the same of it.
+        let topic = change.resource.kind == ResourceType::SNS_TOPIC.as_str()
+            && matches!(change.operation, Operation::Object { .. });
+        let key = (
+            change.resource.arn.clone(),
+            (!topic).then_some(change.control),
+        );
         wanted.entry(key).or_default().push(change);
     }
     let mut notes = Vec::new();
-    for ((arn, control), mut rivals) in wanted {
+    for ((arn, _), mut rivals) in wanted {
+        let control = rivals[0].control;
         if rivals.iter().all(|c| c.after == rivals[0].after) {
             changes.push(rivals.swap_remove(0));
             continue;

@@ -1,9 +1,11 @@
 //! The embedded account: an in-memory world behind the same door as AWS, strict where AWS is
 //! strict. It is what people try opsctl on, and what property, fault and kill tests run on.
 
+pub mod alarms;
 mod ledger;
-mod metrics;
-mod objects;
+pub mod metrics;
+mod money;
+pub mod objects;
 pub mod scenario;
 pub mod world;
 mod writes;
@@ -261,6 +263,7 @@ impl Cloud for Sandbox {
         let wanted: Vec<Control> = [
             (want.tags, Control::Tags),
             (want.lifecycle, Control::Lifecycle),
+            (want.attributes, Control::Alarms),
         ]
         .into_iter()
         .filter_map(|(yes, control)| yes.then_some(control))
@@ -281,7 +284,13 @@ impl Cloud for Sandbox {
                 if (buckets && region != &target.regions[0]) || (!buckets && !want.tags) {
                     continue;
                 }
-                let concerned: &[Control] = if buckets { &wanted } else { &[Control::Tags] };
+                let concerned: &[Control] = if buckets {
+                    &wanted
+                } else if want.attributes && kinds.iter().any(|k| alarms::TYPES.contains(k)) {
+                    &[Control::Tags, Control::Alarms]
+                } else {
+                    &[Control::Tags]
+                };
                 if let Err(e) = self.enter(&account, operation, region) {
                     failed.extend(kinds.iter().cloned());
                     seen.gaps
@@ -381,6 +390,10 @@ impl Cloud for Sandbox {
             seen.types_not_checked
                 .extend(world::not_listed(&account, &target.regions));
         }
+        if want.attributes {
+            alarms::observe(self, &account, target, &mut seen);
+        }
+        money::observe(self, &account, target, want, &mut seen);
         seen.sort();
         seen
     }

@@ -1,16 +1,20 @@
 //! The embedded accounts: what they hold, and the scenario files that seed them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 use serde::{Deserialize, Serialize};
 
+use super::alarms::{self, AttributeSeed, RegionSeed, SeedAlarm};
+use super::metrics::SeedMetric;
 use crate::config::node::Node;
 use crate::config::values::{OneOrMany, Sourced};
+use crate::config::workspace::Workspace;
 use crate::config::{Diagnostic, Loaded};
 use crate::inventory::{BucketSize, NotChecked};
 use crate::model::lifecycle::{LifecycleConfiguration, Rule};
+use crate::model::object::{AnomalyMonitor, AnomalySubscription, Budget, Object};
 use crate::model::{Amount, ResourceType, Tags};
 
 /// What `[scenario]`, `[[resource]]` and `[[deny]]` of a scenario file say; the rest of the file
@@ -44,6 +48,8 @@ struct SeedResource {
     lifecycle: Vec<Rule>,
     /// Of a bucket: its TransitionDefaultMinimumObjectSize.
     minimum_object_size: Option<String>,
+    /// What alarm thresholds are derived from.
+    attributes: Option<AttributeSeed>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -76,6 +82,80 @@ pub struct Account {
     /// Operations that answer AccessDenied.
     #[serde(default)]
     pub denied: Vec<String>,
+    /// By ARN: what a topic holds besides its tags, which stand in `resources`.
+    #[serde(default)]
+    pub topics: BTreeMap<String, TopicItem>,
+    /// By ARN; their tags stand in `resources`.
+    #[serde(default)]
+    pub alarms: BTreeMap<String, AlarmItem>,
+    /// Budgets, anomaly detection, cost allocation tags.
+    #[serde(default)]
+    pub money: Money,
+    /// What alarm thresholds are derived from, by ARN.
+    #[serde(default)]
+    pub attributes: BTreeMap<String, AttributeSeed>,
+    /// The same of whole regions.
+    #[serde(default)]
+    pub regions: BTreeMap<String, RegionSeed>,
+    /// Metrics with a history.
+    #[serde(default)]
+    pub metrics: Vec<SeedMetric>,
+}
+
+/// A topic that was never written to has the policy that SNS gives it.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct TopicItem {
+    #[serde(default)]
+    pub policy: Option<String>,
+    #[serde(default)]
+    pub kms_key: Option<String>,
+    /// `email:ops@example.com`
+    #[serde(default)]
+    pub confirmed: BTreeSet<String>,
+    #[serde(default)]
+    pub pending: BTreeSet<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AlarmItem {
+    /// A metric or composite alarm.
+    pub alarm: Object,
+    /// `OK`, `ALARM`, `INSUFFICIENT_DATA`.
+    pub state: String,
+}
+
+/// What billing knows of an account.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Money {
+    /// By name.
+    pub budgets: BTreeMap<String, BudgetItem>,
+    /// By ARN.
+    pub monitors: BTreeMap<String, AnomalyMonitor>,
+    /// By ARN.
+    pub subscriptions: BTreeMap<String, SubscriptionItem>,
+    /// Cost allocation tags by key: whether they are active.
+    pub cost_tags: BTreeMap<String, bool>,
+    /// Somebody else pays: cost allocation tags are not this account's to manage.
+    pub member: bool,
+    /// "Receive CloudWatch billing alerts" was never switched on.
+    pub billing_alerts_off: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BudgetItem {
+    pub budget: Budget,
+    pub tags: Tags,
+    pub actual: Option<Decimal>,
+    pub forecast: Option<Decimal>,
+    pub unhealthy: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SubscriptionItem {
+    pub subscription: AnomalySubscription,
+    /// E-mail addresses that have not confirmed.
+    #[serde(default)]
+    pub unconfirmed: BTreeSet<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -124,6 +204,9 @@ pub struct Parsed {
     pub workspace: Node,
     resources: Vec<SeedResource>,
     denied: Vec<Deny>,
+    alarms: Vec<SeedAlarm>,
+    regions: Vec<RegionSeed>,
+    metrics: Vec<SeedMetric>,
 }
 
 impl Parsed {
@@ -146,11 +229,17 @@ impl Parsed {
             .read()?;
         let resources = take("resource").map_or_else(|| Ok(Vec::new()), |n| n.read())?;
         let denied = take("deny").map_or_else(|| Ok(Vec::new()), |n| n.read())?;
+        let alarms = take("alarm").map_or_else(|| Ok(Vec::new()), |n| n.read())?;
+        let regions = take("region").map_or_else(|| Ok(Vec::new()), |n| n.read())?;
+        let metrics = take("metric").map_or_else(|| Ok(Vec::new()), |n| n.read())?;
         Ok(Parsed {
             scenario,
             workspace: node,
             resources,
             denied,
+            alarms,
+            regions,
+            metrics,
         })
     }
 
@@ -218,6 +307,9 @@ impl Parsed {
                     region: region.clone(),
                     tags: seed.tags.clone(),
                 };
+                if let Some(attributes) = &seed.attributes {
+                    account.attributes.insert(arn.clone(), attributes.clone());
+                }
                 if account.resources.insert(arn, item).is_some() {
                     errors.push(Diagnostic::error(
                         seed.name.origin,
@@ -254,11 +346,90 @@ impl Parsed {
                 }
             }
         }
+        errors.extend(self.seed_alarms(workspace, &mut world));
         if errors.is_empty() {
             Ok(world)
         } else {
             Err(errors)
         }
+    }
+}
+
+impl Parsed {
+    /// Alarms, regions and metrics, in the environments and regions that they are for.
+    fn seed_alarms(&self, workspace: &Workspace, world: &mut World) -> Vec<Diagnostic> {
+        let mut errors = Vec::new();
+        let place = |environment: &Option<String>, region: &Option<String>| {
+            let first = || workspace.environments.keys().next().cloned();
+            let environment = environment.clone().or_else(first).unwrap_or_default();
+            let config = workspace.environments.get(&environment);
+            let home = || {
+                config
+                    .and_then(|c| c.regions.first())
+                    .map(|r| r.value.clone())
+            };
+            let region = region.clone().or_else(home).unwrap_or_default();
+            (environment, region)
+        };
+        for seed in &self.alarms {
+            let (environment, region) = place(&seed.environment, &seed.region);
+            let Some(account) = world.accounts.get_mut(&environment) else {
+                errors.push(Diagnostic::error(
+                    seed.name.origin,
+                    format!("there is no environment `{environment}`"),
+                ));
+                continue;
+            };
+            for name in &seed.name.value.0 {
+                let arn = arn("cloudwatch-alarm", &region, &account.id, name);
+                let item = Item {
+                    kind: ResourceType::CLOUDWATCH_ALARM,
+                    name: name.clone(),
+                    region: region.clone(),
+                    tags: seed.tags.clone(),
+                };
+                if account.resources.insert(arn.clone(), item).is_some() {
+                    errors.push(Diagnostic::error(
+                        seed.name.origin,
+                        format!("alarm `{name}` is there twice"),
+                    ));
+                }
+                let alarm = AlarmItem {
+                    alarm: seed.object(name, &region, &account.id),
+                    state: seed.state.clone().unwrap_or_else(|| "OK".to_owned()),
+                };
+                account.alarms.insert(arn, alarm);
+            }
+        }
+        for seed in &self.regions {
+            let (environment, region) = place(&seed.environment, &seed.region);
+            if let Some(account) = world.accounts.get_mut(&environment) {
+                account.regions.insert(region, seed.clone());
+            }
+        }
+        for seed in &self.metrics {
+            let (environment, region) = place(&seed.environment, &seed.region);
+            if let Some(account) = world.accounts.get_mut(&environment) {
+                account.metrics.push(SeedMetric {
+                    environment: Some(environment.clone()),
+                    region: Some(region),
+                    ..seed.clone()
+                });
+            }
+        }
+        for account in world.accounts.values_mut() {
+            let named: Vec<(String, AlarmItem)> = account
+                .resources
+                .iter()
+                .filter(|(arn, item)| {
+                    item.kind == ResourceType::CLOUDWATCH_ALARM
+                        && !account.alarms.contains_key(*arn)
+                })
+                .map(|(arn, item)| (arn.clone(), alarms::plain(item, &account.id)))
+                .collect();
+            account.alarms.extend(named);
+        }
+        errors
     }
 }
 

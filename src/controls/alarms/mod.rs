@@ -1,20 +1,597 @@
 //! # Alarms
+//!
+//! Alarms on what customers feel, and on the resources behind it.
+//!
+//! ## Business alarms
+//!
+//! A failure rate is metric math: `IF(total >= minimum_total, 100 * FILL(failed, 0) / total, 0)`, in
+//! percent, `notBreaching`, M of N. No traffic and little traffic read as healthy; a counter that is
+//! only published when something fails needs no zeros. `no_data_after` makes the dead-man twin
+//! `…-no-data`: the sum of `total` below 1 in every period, missing data breaching, never filled.
+//! `above` and `below` compare a single metric, percentiles included (`statistic = "p99"`);
+//! `anomaly = true` alarms outside of CloudWatch's band of two standard deviations.
+//!
+//! ## SLOs
+//!
+//! Burn rates over two windows each, after Google's "The Site Reliability Workbook", chapter 5
+//! ("Multiwindow, Multi-Burn-Rate Alerts"). The factor is the share of the error budget that may go,
+//! times the SLO's window, over the long window; the alarm fires above factor × (100 - objective) %:
+//!
+//! | alarm | budget used | long | short | factor for 30 days | severity |
+//! |---|---|---|---|---|---|
+//! | `fast` | 2 % | 1 h | 5 min | 14.4 | page |
+//! | `slow` | 5 % | 6 h | 30 min | 6 | page |
+//! | `trickle` | 10 % | 3 d | 6 h | 1 | ticket |
+//!
+//! Two child alarms without actions for each row, and a composite `ALARM(long) AND ALARM(short)`;
+//! only composites notify.
+//!
+//! ## Packs
+//!
+//! One alarm for each matching resource, found when planning; `[alarms.tune.ID]` changes `threshold`,
+//! `period`, `datapoints`, `severity`, narrows with `match`, or switches off with `enabled = false`.
+//! What a threshold is derived from (allocated storage, memory of the class, timeout, account limits)
+//! stands in the alarm's description with the arithmetic.
+//!
+//! ## Whose an alarm is
+//!
+//! Ours begin with `prefix` and bear the tag `opsctl:managed` = `project/environment`. One with a name
+//! of ours and without that tag is the finding `alarms.conflict` and never written. Ours that nothing
+//! asks for any more are planned for deletion, unless what would ask for them was not seen.
+//!
+//! ## Who is told
+//!
+//! `page`, `ticket` and `info` go to the targets of that name in `notify`. `sns:NAME` is the topic in
+//! the alarm's region, made if missing; e-mail addresses become subscriptions of the environment's own
+//! topic `opsctl-PROJECT-ENVIRONMENT`. Who is paged is also told when it is over; tickets and
+//! information are not repeated when an alarm ends.
 
-use super::Input;
+pub mod burn;
+mod business;
+mod collect;
+pub mod dimensions;
+mod draft;
+mod notify;
+pub mod packs;
+mod price;
+mod slo;
+mod subjects;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rust_decimal::Decimal;
+
+use super::budgets::names::Names;
+use super::topics::{Needs, managed, merge};
+use super::{Input, address, selected, signed_usd, tags};
 use crate::cloud::Want;
 use crate::config::Resolved;
-use crate::plan::Verdict;
+use crate::config::later::alarms::{Alarms, Pack, Routing};
+use crate::config::values::Period;
+use crate::inventory::{AlarmDefinition, AlarmFact, Observed, Resource};
+use crate::model::object::{CompositeAlarm, MANAGED_TAG, MetricAlarm, Object, ObjectKind, fields};
+use crate::model::{Control, ResourceType, Risk, Severity, Tags, ignore_reason, usd};
+use crate::plan::{ActionKind, Change, FieldChange, Operation, Reason, ResourceRef, Verdict};
+use collect::{Collected, Held, Key, collect, in_doubt, report};
+use draft::{Draft, Shape, metrics_of};
+
+/// Actions of one state. Source: API model, `cloudwatch:PutMetricAlarm`.
+const ACTIONS_MAX: usize = 5;
+
+/// Whole seconds, rounded up.
+fn seconds(period: Period) -> u64 {
+    period.0.as_secs() + u64::from(period.0.subsec_nanos() > 0)
+}
+
+/// Whether a statistic is one that few samples make jump.
+fn is_percentile(statistic: &str) -> bool {
+    statistic
+        .strip_prefix('p')
+        .is_some_and(|n| n.starts_with(|c: char| c.is_ascii_digit()))
+}
+
+/// The beginning of every alarm name of an environment.
+pub fn prefix(resolved: &Resolved) -> String {
+    let policy = resolved.policies.alarms.as_ref();
+    policy.and_then(|p| p.prefix.as_ref()).map_or_else(
+        || format!("{}-{}-", resolved.project, resolved.environment),
+        |p| p.value.clone(),
+    )
+}
+
+/// The regions that the policy speaks of: those of the environment, and others that an entry names.
+pub fn regions(resolved: &Resolved) -> BTreeSet<String> {
+    let mut out = BTreeSet::new();
+    if let Some(config) = &resolved.config {
+        out.extend(config.regions.iter().map(|r| r.value.clone()));
+    }
+    if let Some(policy) = &resolved.policies.alarms {
+        let business = policy.business.values().filter_map(|a| a.region.as_ref());
+        let slo = policy.slo.values().filter_map(|s| s.region.as_ref());
+        out.extend(business.chain(slo).map(|r| r.value.clone()));
+    }
+    out
+}
 
 /// What the control needs to see.
-pub fn want(_resolved: &Resolved, _want: &mut Want) {}
+pub fn want(resolved: &Resolved, want: &mut Want) {
+    let (Some(policy), Some(_)) = (&resolved.policies.alarms, &resolved.config) else {
+        return;
+    };
+    let regions = regions(resolved);
+    let prefix = prefix(resolved);
+    want.own_alarm_prefixes.insert(prefix);
+    if policy.packs.iter().any(|p| p.value != Pack::Business) || !policy.per_resource.is_empty() {
+        want.attributes = true;
+        want.tags = true;
+    }
+    want.topics.extend(topic_needs(resolved).into_keys());
+    want.alarms.extend(regions);
+}
+
+/// What the alarms that the policy speaks of may need of topics, wherever they turn out to be.
+pub fn topic_needs(resolved: &Resolved) -> Needs {
+    let mut out = Needs::new();
+    let asks = resolved.policies.alarms.as_ref().is_some_and(|p| {
+        let packs = p.packs.iter().any(|p| p.value != Pack::Business);
+        packs || !(p.business.is_empty() && p.slo.is_empty() && p.per_resource.is_empty())
+    });
+    if asks {
+        for region in regions(resolved) {
+            for severity in Routing::ALL {
+                merge(&mut out, notify::needs(resolved, &region, severity));
+            }
+        }
+    }
+    out
+}
+
+/// Alarms that another control makes, should they bear our prefix.
+fn alarms_of_others(resolved: &Resolved) -> BTreeSet<String> {
+    BTreeSet::from([Names::new(resolved).alarm()])
+}
+
+/// An alarm as a resource, for addresses and findings.
+fn alarm_resource(input: &Input, (region, name): &Key) -> Resource {
+    let partition = super::partition(region);
+    let account = &input.inventory.account;
+    Resource {
+        arn: ObjectKind::MetricAlarm.arn(partition, region, account, name),
+        kind: ResourceType::CLOUDWATCH_ALARM,
+        name: name.clone(),
+        region: region.clone(),
+        tags: Observed::Known(Tags::new()),
+    }
+}
 
 /// Plans one environment.
-pub fn plan(_input: &Input) -> Verdict {
-    Verdict {
-        notes: vec![
-            "alarms: not yet reconciled by this version; the policy was read and is valid"
-                .to_owned(),
-        ],
-        ..Verdict::default()
+pub fn plan(input: &Input) -> Verdict {
+    let mut verdict = Verdict::default();
+    let Some(policy) = &input.resolved.policies.alarms else {
+        return verdict;
+    };
+    let collected = if input.destroy {
+        Collected::default()
+    } else {
+        collect(input, policy)
+    };
+    let mut planner = Planner {
+        input,
+        policy,
+        mine: managed(input.resolved),
+        prefix: prefix(input.resolved),
+        there: there(input),
+        told: BTreeMap::new(),
+        monthly: Decimal::ZERO,
+        wanted: 0,
+        silent: BTreeMap::new(),
+        verdict: &mut verdict,
+    };
+    for (key, draft) in &collected.drafts {
+        planner.wanted(key, draft);
+    }
+    for (key, held) in &collected.held {
+        planner.held(key, *held);
+    }
+    planner.obsolete(&collected);
+    planner.notes(&collected);
+    let notified: BTreeSet<String> = planner
+        .told
+        .values()
+        .flat_map(|topics| topics.iter().take(ACTIONS_MAX).cloned())
+        .collect();
+    let selected_findings = collected.findings.into_iter().filter(|f| {
+        input
+            .only
+            .is_none_or(|glob| glob.is_match(f.address.as_str()))
+    });
+    verdict.findings.extend(selected_findings);
+    verdict.notes.extend(collected.notes);
+    super::topics::plan(input, Control::Alarms, &notified, &mut verdict);
+    verdict
+}
+
+/// The alarms of each region by name, where they were seen.
+fn there<'a>(input: &Input<'a>) -> BTreeMap<&'a str, Option<BTreeMap<&'a str, &'a AlarmFact>>> {
+    let by_name = |facts: &'a Vec<AlarmFact>| {
+        let pairs = facts.iter().map(|f| (f.definition.name(), f));
+        Some(pairs.collect())
+    };
+    let regions = input.inventory.alarms.iter();
+    regions
+        .map(|(region, seen)| {
+            let facts = match seen {
+                Observed::Known(facts) => by_name(facts),
+                Observed::Absent => Some(BTreeMap::new()),
+                Observed::Unknown(_) => None,
+            };
+            (region.as_str(), facts)
+        })
+        .collect()
+}
+
+struct Planner<'a, 'v> {
+    input: &'a Input<'a>,
+    policy: &'a Alarms,
+    /// Value of the tag on what is ours.
+    mine: String,
+    prefix: String,
+    there: BTreeMap<&'a str, Option<BTreeMap<&'a str, &'a AlarmFact>>>,
+    /// Topic ARNs by region and severity.
+    told: BTreeMap<(String, Routing), BTreeSet<String>>,
+    /// USD of all alarms that the policy asks for.
+    monthly: Decimal,
+    wanted: u64,
+    /// Alarms that tell nobody, by severity.
+    silent: BTreeMap<Routing, u64>,
+    verdict: &'v mut Verdict,
+}
+
+/// Whose an alarm is.
+enum Whose {
+    Ours,
+    Ignored,
+    Foreign(String),
+    Unseen,
+}
+
+impl<'a> Planner<'a, '_> {
+    fn selected(&self, key: &Key) -> bool {
+        self.input.only.is_none()
+            || selected(self.input, &alarm_resource(self.input, key), "alarms")
+    }
+
+    fn whose(&self, fact: &AlarmFact) -> Whose {
+        match &fact.tags {
+            Observed::Unknown(_) => Whose::Unseen,
+            Observed::Absent => Whose::Foreign(format!("it does not bear the tag {MANAGED_TAG}")),
+            Observed::Known(tags) if ignore_reason(tags).is_some() => Whose::Ignored,
+            Observed::Known(tags) => match tags.get(MANAGED_TAG) {
+                Some(value) if *value == self.mine => Whose::Ours,
+                Some(value) => Whose::Foreign(format!("its tag {MANAGED_TAG} says {value}")),
+                None => Whose::Foreign(format!("it does not bear the tag {MANAGED_TAG}")),
+            },
+        }
+    }
+
+    fn topics(&mut self, region: &str, severity: Routing) -> BTreeSet<String> {
+        let key = (region.to_owned(), severity);
+        if let Some(found) = self.told.get(&key) {
+            return found.clone();
+        }
+        let resolved = self.input.resolved;
+        let found: BTreeSet<String> = notify::needs(resolved, region, severity)
+            .into_keys()
+            .collect();
+        for topic in notify::out_of_reach(resolved, region, severity) {
+            self.verdict.notes.push(format!(
+                "alarms: {topic} is not told of alarms in {region}: CloudWatch notifies only topics of the alarm's region"
+            ));
+        }
+        self.told.insert(key, found.clone());
+        found
+    }
+
+    /// The alarm that a draft means.
+    fn object(&mut self, (region, name): &Key, draft: &Draft) -> Object {
+        let actions: BTreeSet<String> = match draft.severity {
+            None => BTreeSet::new(),
+            Some(severity) => {
+                let all = self.topics(region, severity);
+                if all.is_empty() {
+                    *self.silent.entry(severity).or_default() += 1;
+                }
+                all.into_iter().take(ACTIONS_MAX).collect()
+            }
+        };
+        // Who was woken up wants to know that it is over.
+        let ok_actions = match draft.severity {
+            Some(Routing::Page) => actions.clone(),
+            _ => BTreeSet::new(),
+        };
+        let description = draft.description();
+        match &draft.shape {
+            Shape::Metric(core) => Object::MetricAlarm(MetricAlarm {
+                region: region.clone(),
+                name: name.clone(),
+                description,
+                metric: core.metric.clone(),
+                comparison: core.comparison.to_owned(),
+                threshold: core.threshold,
+                threshold_metric_id: core.band.clone(),
+                evaluation_periods: core.datapoints.1,
+                datapoints_to_alarm: core.datapoints.0,
+                treat_missing_data: core.missing.to_owned(),
+                low_samples: core.low_samples.map(str::to_owned),
+                actions_enabled: true,
+                alarm_actions: actions,
+                ok_actions,
+                insufficient_data_actions: BTreeSet::new(),
+                extra: Default::default(),
+            }),
+            Shape::AllOf(suffixes) => {
+                let children: Vec<String> = suffixes
+                    .iter()
+                    .map(|suffix| draft::name(&self.prefix, suffix))
+                    .collect();
+                let parts: Vec<String> =
+                    children.iter().map(|c| format!("ALARM(\"{c}\")")).collect();
+                Object::CompositeAlarm(CompositeAlarm {
+                    region: region.clone(),
+                    name: name.clone(),
+                    description,
+                    rule: parts.join(" AND "),
+                    children: children.into_iter().collect(),
+                    actions_enabled: true,
+                    alarm_actions: actions,
+                    ok_actions,
+                    insufficient_data_actions: BTreeSet::new(),
+                    extra: Default::default(),
+                })
+            }
+        }
+    }
+
+    fn wanted(&mut self, key: &Key, draft: &Draft) {
+        if !self.selected(key) {
+            return;
+        }
+        let after = self.object(key, draft);
+        self.wanted += 1;
+        self.monthly += price::of(&after).0;
+        self.verdict.counts.checked += 1;
+        let Some(Some(region)) = self.there.get(key.0.as_str()) else {
+            self.verdict.counts.unobserved += 1;
+            return;
+        };
+        let Some(fact) = region.get(key.1.as_str()).copied() else {
+            self.change(None, Some(after), draft.reason.clone());
+            return;
+        };
+        match self.whose(fact) {
+            Whose::Unseen => self.verdict.counts.unobserved += 1,
+            Whose::Ignored => self.verdict.counts.ignored += 1,
+            Whose::Foreign(why) => self.conflict(key, draft, why),
+            Whose::Ours => match definition(fact) {
+                Some(before) if before == after => self.verdict.counts.compliant += 1,
+                Some(before) if before.kind() == after.kind() => {
+                    self.change(Some(before), Some(after), draft.reason.clone());
+                }
+                _ => self.conflict(key, draft, "it is an alarm of another kind".to_owned()),
+            },
+        }
+    }
+
+    fn conflict(&mut self, key: &Key, draft: &Draft, why: String) {
+        let finding = report(
+            self.input,
+            key,
+            "alarms.conflict",
+            Severity::High,
+            format!("an alarm has this name already, so ours is not planned: {why}"),
+            why,
+            "rename or delete that alarm, or choose another prefix",
+            draft.reason.clone(),
+        );
+        self.verdict.findings.push(finding);
+    }
+
+    fn held(&mut self, key: &Key, held: Held) {
+        if !self.selected(key) {
+            return;
+        }
+        let counts = &mut self.verdict.counts;
+        counts.checked += 1;
+        match held {
+            Held::Ignored => counts.ignored += 1,
+            Held::Exempt => counts.exempt += 1,
+            Held::Unseen => counts.unobserved += 1,
+            Held::NoThreshold => {}
+        }
+    }
+
+    /// Ours that nothing asks for any more.
+    fn obsolete(&mut self, collected: &Collected) {
+        let origin = match &self.policy.prefix {
+            Some(prefix) => prefix.origin,
+            None => Default::default(),
+        };
+        let reason = self
+            .input
+            .resolved
+            .reason(Control::Alarms, "alarms.prefix", origin);
+        let others = alarms_of_others(self.input.resolved);
+        let mut doubts: BTreeMap<String, u64> = BTreeMap::new();
+        let there = self.there.clone();
+        let prefix = self.prefix.clone();
+        for (region, facts) in there.iter().filter_map(|(r, f)| Some((*r, f.as_ref()?))) {
+            let named = facts
+                .range(prefix.as_str()..)
+                .take_while(|(name, _)| name.starts_with(prefix.as_str()))
+                .map(|(name, fact)| (*name, *fact))
+                .collect::<Vec<_>>();
+            for (name, fact) in named {
+                let key = (region.to_owned(), name.to_owned());
+                if collected.drafts.contains_key(&key)
+                    || collected.held.contains_key(&key)
+                    || others.contains(name)
+                    || !self.selected(&key)
+                    || !matches!(self.whose(fact), Whose::Ours)
+                {
+                    continue;
+                }
+                let Some(before) = definition(fact) else {
+                    continue;
+                };
+                self.verdict.counts.checked += 1;
+                let suffix = name.strip_prefix(prefix.as_str()).unwrap_or(name);
+                let doubt = if self.input.destroy {
+                    None
+                } else {
+                    in_doubt(self.input, self.policy, region, suffix)
+                };
+                match doubt {
+                    Some(why) => {
+                        self.verdict.counts.unobserved += 1;
+                        *doubts.entry(why).or_default() += 1;
+                    }
+                    None => self.change(Some(before), None, reason.clone()),
+                }
+            }
+        }
+        for (why, n) in doubts {
+            let are = if n == 1 { "alarm stays" } else { "alarms stay" };
+            self.verdict.notes.push(format!(
+                "alarms: {n} {are} in {} although nothing asks for it: {why}",
+                self.input.resolved.environment
+            ));
+        }
+    }
+
+    fn change(&mut self, before: Option<Object>, after: Option<Object>, reason: Reason) {
+        let Some(object) = after.as_ref().or(before.as_ref()) else {
+            return;
+        };
+        let key = (object.region().to_owned(), object.name().to_owned());
+        let resource = alarm_resource(self.input, &key);
+        let (action, risk) = match (&before, &after) {
+            (None, _) => (ActionKind::Create, Risk::Low),
+            (Some(_), Some(_)) => (ActionKind::Update, Risk::Low),
+            // What it watched over is watched no longer.
+            (Some(_), None) => (ActionKind::Delete, Risk::Medium),
+        };
+        let cost = |o: &Option<Object>| o.as_ref().map(price::of);
+        let (was, will) = (cost(&before), cost(&after));
+        let delta = will.as_ref().map_or(Decimal::ZERO, |c| c.0)
+            - was.as_ref().map_or(Decimal::ZERO, |c| c.0);
+        let told = will.or(was).map(|c| c.1).unwrap_or_default();
+        let basis = (!delta.is_zero())
+            .then(|| format!("{} USD a month: {told}; {}", signed_usd(delta), price::FREE));
+        let made = match action {
+            ActionKind::Create => {
+                let mut made = tags::initial(self.input, &resource);
+                made.insert(MANAGED_TAG.to_owned(), self.mine.clone());
+                made
+            }
+            _ => Tags::new(),
+        };
+        let json = |o: &Option<Object>| serde_json::to_value(o).unwrap_or_default();
+        let change = Change {
+            address: address(self.input, &resource, "alarms"),
+            control: Control::Alarms,
+            action,
+            resource: ResourceRef {
+                arn: resource.arn,
+                kind: resource.kind.as_str().to_owned(),
+                name: resource.name,
+                region: resource.region,
+            },
+            before: json(&before),
+            after: json(&after),
+            fields: fields(before.as_ref(), after.as_ref())
+                .into_iter()
+                .map(|(field, before, after)| FieldChange {
+                    field,
+                    before,
+                    after,
+                    reason: reason.clone(),
+                })
+                .collect(),
+            reason,
+            risk,
+            monthly_cost_delta_usd: Some(format!("{delta:.2}")),
+            cost_basis: basis,
+            operation: Operation::Object {
+                before: before.map(Box::new),
+                after: after.map(Box::new),
+                tags: made,
+            },
+        };
+        self.verdict.changes.push(change);
+    }
+
+    /// What all of them cost, what they need, and what tells nobody.
+    fn notes(&mut self, collected: &Collected) {
+        let environment = &self.input.resolved.environment;
+        if self.wanted > 0 {
+            self.verdict.notes.push(format!(
+                "alarms: {} in {environment} cost {} USD a month together ({})",
+                self.wanted,
+                usd(self.monthly),
+                price::FREE
+            ));
+        }
+        let mut custom = BTreeSet::new();
+        for draft in collected.drafts.values() {
+            if let Shape::Metric(core) = &draft.shape {
+                let all = metrics_of(&core.metric).into_iter();
+                custom.extend(all.filter(|m| !m.namespace.starts_with("AWS/")));
+            }
+        }
+        if !custom.is_empty() && self.input.only.is_none() {
+            let names: Vec<String> = custom
+                .iter()
+                .map(|m| format!("{} {}", m.namespace, m.metric))
+                .collect::<BTreeSet<_>>()
+                .into_iter()
+                .collect();
+            self.verdict.notes.push(format!(
+                "alarms: {environment} needs the custom metrics {}: {} at {} USD a month, the first 10 of an account free",
+                names.join(", "),
+                custom.len(),
+                price::CUSTOM_METRIC
+            ));
+        }
+        for (severity, n) in &self.silent {
+            let alarms = if *n == 1 {
+                "alarm tells"
+            } else {
+                "alarms tell"
+            };
+            self.verdict.notes.push(format!(
+                "alarms: notify.{} of {environment} is empty, so {n} {alarms} nobody",
+                severity.as_str()
+            ));
+        }
+        let many = self.told.iter().filter(|(_, t)| t.len() > ACTIONS_MAX);
+        for ((region, severity), topics) in many {
+            self.verdict.notes.push(format!(
+                "alarms: CloudWatch takes {ACTIONS_MAX} actions, notify.{} of {environment} has {} in {region}: the first {ACTIONS_MAX} by name are told",
+                severity.as_str(),
+                topics.len()
+            ));
+        }
+    }
+}
+
+/// An alarm of a kind that opsctl writes.
+fn definition(fact: &AlarmFact) -> Option<Object> {
+    match &fact.definition {
+        AlarmDefinition::Metric(alarm) => Some(Object::MetricAlarm(alarm.clone())),
+        AlarmDefinition::Composite(alarm) => Some(Object::CompositeAlarm(alarm.clone())),
+        AlarmDefinition::Other { .. } => None,
     }
 }
