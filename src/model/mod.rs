@@ -60,7 +60,7 @@ impl Control {
 
     /// Whether this version compares and writes it, or only parses and validates its policy.
     pub fn reconciled(self) -> bool {
-        matches!(self, Control::Tags | Control::Lifecycle)
+        matches!(self, Control::Tags | Control::Budgets | Control::Lifecycle)
     }
 }
 

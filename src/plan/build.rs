@@ -84,6 +84,7 @@ pub fn build(environments: &[PlanEnvironment], request: &PlanRequest) -> Plan {
             unchanged += judged.saturating_sub(changed);
             plan.changes.append(&mut verdict.changes);
             plan.findings.append(&mut verdict.findings);
+            plan.unobserved.append(&mut verdict.gaps);
             for note in verdict.notes {
                 if !plan.notes.contains(&note) {
                     plan.notes.push(note);

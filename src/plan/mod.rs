@@ -138,6 +138,8 @@ pub struct Verdict {
     pub counts: Counts,
     /// Sentences for the end of the plan, e.g. a policy that is not reconciled yet.
     pub notes: Vec<String>,
+    /// What the account itself does not show, beyond the gaps of the inventory.
+    pub gaps: Vec<Gap>,
 }
 
 /// How many resources of one environment a control looked at, and why some were left alone.

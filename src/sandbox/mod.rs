@@ -3,6 +3,7 @@
 
 mod ledger;
 mod metrics;
+mod money;
 mod objects;
 pub mod scenario;
 pub mod world;
@@ -381,6 +382,7 @@ impl Cloud for Sandbox {
             seen.types_not_checked
                 .extend(world::not_listed(&account, &target.regions));
         }
+        money::observe(self, &account, target, want, &mut seen);
         seen.sort();
         seen
     }

@@ -1,6 +1,6 @@
 //! The embedded accounts: what they hold, and the scenario files that seed them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
@@ -11,6 +11,7 @@ use crate::config::values::{OneOrMany, Sourced};
 use crate::config::{Diagnostic, Loaded};
 use crate::inventory::{BucketSize, NotChecked};
 use crate::model::lifecycle::{LifecycleConfiguration, Rule};
+use crate::model::object::{AnomalyMonitor, AnomalySubscription, Budget, Object};
 use crate::model::{Amount, ResourceType, Tags};
 
 /// What `[scenario]`, `[[resource]]` and `[[deny]]` of a scenario file say; the rest of the file
@@ -76,6 +77,71 @@ pub struct Account {
     /// Operations that answer AccessDenied.
     #[serde(default)]
     pub denied: Vec<String>,
+    /// By ARN: what a topic holds besides its tags, which stand in `resources`.
+    #[serde(default)]
+    pub topics: BTreeMap<String, TopicItem>,
+    /// By ARN; their tags stand in `resources`.
+    #[serde(default)]
+    pub alarms: BTreeMap<String, AlarmItem>,
+    /// Budgets, anomaly detection, cost allocation tags.
+    #[serde(default)]
+    pub money: Money,
+}
+
+/// A topic that was never written to has the policy that SNS gives it.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct TopicItem {
+    #[serde(default)]
+    pub policy: Option<String>,
+    #[serde(default)]
+    pub kms_key: Option<String>,
+    /// `email:ops@example.com`
+    #[serde(default)]
+    pub confirmed: BTreeSet<String>,
+    #[serde(default)]
+    pub pending: BTreeSet<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AlarmItem {
+    /// A metric or composite alarm.
+    pub alarm: Object,
+    /// `OK`, `ALARM`, `INSUFFICIENT_DATA`.
+    pub state: String,
+}
+
+/// What billing knows of an account.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Money {
+    /// By name.
+    pub budgets: BTreeMap<String, BudgetItem>,
+    /// By ARN.
+    pub monitors: BTreeMap<String, AnomalyMonitor>,
+    /// By ARN.
+    pub subscriptions: BTreeMap<String, SubscriptionItem>,
+    /// Cost allocation tags by key: whether they are active.
+    pub cost_tags: BTreeMap<String, bool>,
+    /// Somebody else pays: cost allocation tags are not this account's to manage.
+    pub member: bool,
+    /// "Receive CloudWatch billing alerts" was never switched on.
+    pub billing_alerts_off: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BudgetItem {
+    pub budget: Budget,
+    pub tags: Tags,
+    pub actual: Option<Decimal>,
+    pub forecast: Option<Decimal>,
+    pub unhealthy: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SubscriptionItem {
+    pub subscription: AnomalySubscription,
+    /// E-mail addresses that have not confirmed.
+    #[serde(default)]
+    pub unconfirmed: BTreeSet<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -6,7 +6,7 @@ use crate::cloud::{CloudError, Subject};
 use crate::model::Tags;
 use crate::model::lifecycle::LifecycleConfiguration;
 
-fn lost(operation: &str) -> CloudError {
+pub(super) fn lost(operation: &str) -> CloudError {
     CloudError {
         operation: operation.to_owned(),
         code: "connection".to_owned(),

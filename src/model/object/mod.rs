@@ -7,6 +7,7 @@
 mod alarm;
 mod anomaly;
 mod budget;
+pub mod policy;
 mod shown;
 mod topic;
 

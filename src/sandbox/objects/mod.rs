@@ -1,8 +1,10 @@
 //! Budgets, topics, anomaly detection, cost allocation tags and alarms of the embedded account.
 
-mod alarms;
+pub(super) mod alarms;
 mod money;
-mod topics;
+pub(super) mod topics;
+
+pub(super) use money::enter_ce;
 
 use super::Sandbox;
 use super::world::Account;
