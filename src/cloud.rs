@@ -60,7 +60,11 @@ pub struct Want {
     pub own_alarm_prefixes: BTreeSet<String>,
     /// Topics that those alarms notify, wherever they are.
     pub alarm_topics: bool,
-    /// What alarm thresholds are derived from.
+    /// Whether the metrics that those alarms watch exist.
+    pub alarm_metrics: bool,
+    /// What alarm thresholds are derived from, of resources and of regions. It comes with
+    /// [`Want::tags`]; what fails of both then leaves gaps of the control `alarms` too, for all
+    /// types that alarms are made for.
     pub attributes: bool,
 }
 

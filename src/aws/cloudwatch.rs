@@ -3,11 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
 
-use aws_sdk_cloudwatch::types::{
-    AlarmType, Dimension, Metric, MetricDataQuery, MetricStat, StatusCode, Tag,
-};
+use aws_sdk_cloudwatch::types::{Dimension, Metric, MetricDataQuery, MetricStat, StatusCode, Tag};
 use futures::future::join_all;
 
+use super::alarms::{DESCRIBE, Sweep};
 use super::error::{self, Named};
 use super::listing::{Listed, Listing, pages, tags};
 use super::pace::Api;
@@ -16,47 +15,21 @@ use crate::cloud::{CloudError, Subject};
 use crate::inventory::BucketSize;
 use crate::model::{ResourceType, Tags};
 
-const LIST: &str = "cloudwatch:DescribeAlarms";
 pub const METRICS: &str = "cloudwatch:GetMetricData";
 /// Queries in one GetMetricData call, two per bucket. Source: CloudWatch API reference.
 const QUERIES: usize = 500;
 /// S3 stores one point a day, up to two days late. Source: S3 user guide, "Metrics and dimensions".
 const LOOK_BACK: Duration = Duration::from_secs(4 * 86_400);
 
-pub async fn list(region: &Region) -> Vec<Listing> {
-    let mut listing = Listing::new(ResourceType::CLOUDWATCH_ALARM, LIST, &region.name);
-    let items = &mut listing.items;
-    let outcome = pages!(LIST, |token| {
-        region.pace(Api::DescribeAlarms).await;
-        let page = region
-            .cloudwatch()
-            .describe_alarms()
-            // Without types only metric alarms come. Source: CloudWatch API reference.
-            .alarm_types(AlarmType::MetricAlarm)
-            .alarm_types(AlarmType::CompositeAlarm)
-            .alarm_types(AlarmType::LogAlarm)
-            .max_records(100)
-            .set_next_token(token)
-            .send()
-            .await
-            .named(LIST)?;
-        let metric = page
-            .metric_alarms()
-            .iter()
-            .map(|a| (a.alarm_arn(), a.alarm_name()));
-        let composite = page
-            .composite_alarms()
-            .iter()
-            .map(|a| (a.alarm_arn(), a.alarm_name()));
-        let log = page
-            .log_alarms()
-            .iter()
-            .map(|a| (a.alarm_arn(), a.alarm_name()));
-        let found = metric.chain(composite).chain(log);
-        items.extend(found.filter_map(|(arn, name)| Some(Listed::new(arn?, name?))));
-        Ok(page.next_token)
-    });
-    vec![listing.ended(outcome)]
+/// The alarms of a region as a listing.
+pub fn listing(region: &str, sweep: &Sweep) -> Vec<Listing> {
+    let mut listing = Listing::new(ResourceType::CLOUDWATCH_ALARM, DESCRIBE, region);
+    let alarms = sweep.alarms.iter();
+    listing.items = alarms
+        .map(|a| Listed::new(&a.arn, a.definition.name()))
+        .collect();
+    listing.error = sweep.error.clone();
+    vec![listing]
 }
 
 pub async fn read_tags(region: &Region, subject: &Subject) -> Result<Tags, CloudError> {

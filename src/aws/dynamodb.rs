@@ -79,3 +79,16 @@ pub async fn untag(
     let call = call.set_tag_keys(Some(keys.iter().cloned().collect()));
     call.send().await.named("dynamodb:UntagResource").map(drop)
 }
+
+pub const DESCRIBE: &str = "dynamodb:DescribeTable";
+
+/// `PAY_PER_REQUEST` or `PROVISIONED`.
+pub async fn billing_mode(region: &Region, table: &str) -> Result<String, CloudError> {
+    let _slot = region.slot().await;
+    let call = region.dynamodb().describe_table().table_name(table);
+    let answer = call.send().await.named(DESCRIBE)?;
+    let summary = answer.table.and_then(|t| t.billing_mode_summary);
+    let mode = summary.and_then(|s| s.billing_mode);
+    // No summary: always was provisioned. Source: DynamoDB API reference, TableDescription.
+    Ok(mode.map_or_else(|| "PROVISIONED".to_owned(), |m| m.as_str().to_owned()))
+}

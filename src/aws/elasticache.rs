@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use aws_sdk_elasticache::types::Tag;
+use aws_sdk_elasticache::types::{CacheCluster, Tag};
 use futures::future::join;
 
 use super::error::Named;
@@ -10,18 +10,38 @@ use super::listing::{Listed, Listing, pages, tags};
 use super::pace::Api;
 use super::session::Region;
 use crate::cloud::{CloudError, Subject};
+use crate::inventory::Attributes;
 use crate::model::{ResourceType, Tags};
 
 /// The largest page of the Describe calls. Source: ElastiCache API reference.
 const PAGE: i32 = 100;
 
+fn attributes(found: &CacheCluster) -> Attributes {
+    let nodes = found.cache_nodes().iter();
+    let mut nodes: BTreeSet<String> = nodes
+        .filter_map(|n| n.cache_node_id().map(str::to_owned))
+        .collect();
+    if nodes.is_empty() {
+        // Source: ElastiCache user guide: ids are 0001, 0002, ….
+        nodes = (1..=found.num_cache_nodes().unwrap_or_default())
+            .map(|n| format!("{n:04}"))
+            .collect();
+    }
+    Attributes {
+        class: found.cache_node_type().map(str::to_owned),
+        engine: found.engine().map(str::to_owned),
+        nodes,
+        ..Attributes::default()
+    }
+}
+
 macro_rules! listing {
-    ($name:ident, $kind:ident, $operation:literal, $call:ident, $list:ident, $id:ident, $prefix:literal) => {
+    ($name:ident, $kind:ident, $operation:literal, $call:ident, $list:ident, $id:ident, $prefix:literal, $attributes:expr $(, $option:ident)?) => {
         async fn $name(region: &Region) -> Listing {
             let mut listing = Listing::new(ResourceType::$kind, $operation, &region.name);
             let items = &mut listing.items;
             let outcome = pages!($operation, |token| {
-                let call = region.elasticache().$call().max_records(PAGE);
+                let call = region.elasticache().$call()$(.$option(true))?.max_records(PAGE);
                 let page = call.set_marker(token).send().await.named($operation)?;
                 items.extend(page.$list().iter().filter_map(|found| {
                     let name = found.$id()?;
@@ -29,7 +49,10 @@ macro_rules! listing {
                         || region.arn("elasticache", &format!("{}:{name}", $prefix)),
                         str::to_owned,
                     );
-                    Some(Listed::new(arn, name))
+                    Some(Listed {
+                        attributes: $attributes(found),
+                        ..Listed::new(arn, name)
+                    })
                 }));
                 Ok(page.marker)
             });
@@ -45,7 +68,9 @@ listing!(
     describe_cache_clusters,
     cache_clusters,
     cache_cluster_id,
-    "cluster"
+    "cluster",
+    |found| Some(Box::new(attributes(found))),
+    show_cache_node_info
 );
 listing!(
     groups,
@@ -54,7 +79,8 @@ listing!(
     describe_replication_groups,
     replication_groups,
     replication_group_id,
-    "replicationgroup"
+    "replicationgroup",
+    |_| None
 );
 
 pub async fn list(region: &Region) -> Vec<Listing> {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::attributes::is_watched;
 use super::error;
 use super::join::{RegionReading, not_used};
 use super::storage::{Failure, Storage};
@@ -51,7 +52,8 @@ impl<'a> Gaps<'a> {
         let tags = self.want.tags.then_some(Control::Tags);
         let lifecycle = self.want.lifecycle || self.want.sizes;
         let lifecycle = lifecycle.then_some(Control::Lifecycle);
-        tags.into_iter().chain(lifecycle).collect()
+        let alarms = self.want.attributes.then_some(Control::Alarms);
+        tags.into_iter().chain(lifecycle).chain(alarms).collect()
     }
 
     /// Listings; the list of buckets is needed by every control.
@@ -62,6 +64,10 @@ impl<'a> Gaps<'a> {
                 && not_used(listing).is_none()
             {
                 let text = error::text(error);
+                if self.want.attributes && is_watched(&listing.kind) {
+                    let control = Control::Alarms;
+                    self.add(control, &listing.region, listing.operation, text.clone());
+                }
                 self.add(Control::Tags, &listing.region, listing.operation, text);
             }
         }
@@ -79,6 +85,9 @@ impl<'a> Gaps<'a> {
         for reading in wanted {
             if let Some(error) = &reading.tagged.error {
                 self.add(Control::Tags, &reading.region, GET, error::text(error));
+                if self.want.attributes {
+                    self.add(Control::Alarms, &reading.region, GET, error::text(error));
+                }
             }
         }
     }
@@ -106,7 +115,12 @@ impl<'a> Gaps<'a> {
             }
             let bucket = first.kind == ResourceType::S3_BUCKET;
             for control in self.controls() {
-                if control == Control::Tags || bucket {
+                let needs = match control {
+                    Control::Tags => true,
+                    Control::Alarms => is_watched(&first.kind),
+                    _ => bucket,
+                };
+                if needs {
                     self.add(control, &region, &operation, text.clone())
                         .resource = (count == 1).then(|| first.name.clone());
                 }

@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 
 use crate::cloud::CloudError;
+use crate::inventory::Attributes;
 use crate::model::{ResourceType, Tags};
 
 use super::error;
@@ -14,6 +15,10 @@ pub struct Listed {
     pub name: String,
     /// `None` where the listing does not tell tags.
     pub tags: Option<Tags>,
+    /// What the service's own calls name it by, where that is neither ARN nor name.
+    pub locator: Option<String>,
+    /// What the listing tells that alarm thresholds are derived from.
+    pub attributes: Option<Box<Attributes>>,
 }
 
 impl Listed {
@@ -22,7 +27,14 @@ impl Listed {
             arn: arn.into(),
             name: name.into(),
             tags: None,
+            locator: None,
+            attributes: None,
         }
+    }
+
+    pub fn with(mut self, attributes: Attributes) -> Self {
+        self.attributes = Some(Box::new(attributes));
+        self
     }
 }
 

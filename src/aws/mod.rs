@@ -3,6 +3,8 @@
 //! [`observe`] reads a whole environment at once, [`join`] puts listings and tags together, and
 //! [`write`] changes tags; every service has a file of its own.
 
+mod alarms;
+mod attributes;
 mod cloudwatch;
 mod costexplorer;
 mod dynamodb;

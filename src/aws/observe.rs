@@ -6,14 +6,15 @@ use std::sync::Arc;
 use futures::future::{join, join_all};
 use futures::{StreamExt, stream};
 
+use super::alarms::Sweeps;
 use super::gaps::Gaps;
 use super::join::{Joined, RegionReading, not_used};
 use super::listing::{Listed, Listing};
 use super::session::{Region, Session};
 use super::storage::Storage;
 use super::{
-    cloudwatch, dynamodb, elasticache, error, explorer, lambda, logs, money, own, rds, s3, sns,
-    sqs, storage, tagging,
+    alarms, attributes, cloudwatch, dynamodb, elasticache, error, explorer, lambda, logs, money,
+    own, rds, s3, sns, sqs, storage, tagging,
 };
 use crate::cloud::{CloudError, Subject, Want};
 use crate::inventory::{Bucket, EnvironmentInventory, Observed, Resource};
@@ -21,14 +22,25 @@ use crate::model::ResourceType;
 
 /// Sees everything that `want` asks for; failures become gaps.
 pub async fn observe(session: &Session, want: &Want) -> EnvironmentInventory {
-    let (mut inventory, money) =
-        join(resources(session, want), money::observe(session, want)).await;
+    let sweeps = Sweeps::default();
+    // The sweeps of alarms are slow by AWS's rate: they run while the rest is read.
+    let swept = join_all(want.alarms.iter().map(|name| async {
+        let region = session.region(name).await;
+        sweeps.of(&region, |_| ()).await;
+    }));
+    let (mut inventory, money, _) = futures::join!(
+        resources(session, want, &sweeps),
+        money::observe(session, want),
+        swept
+    );
     money.add_to(&mut inventory);
+    alarms::observe(session, want, &sweeps, &mut inventory).await;
+    inventory.sort();
     inventory
 }
 
 /// Resources with their tags, and buckets.
-async fn resources(session: &Session, want: &Want) -> EnvironmentInventory {
+async fn resources(session: &Session, want: &Want, sweeps: &Sweeps) -> EnvironmentInventory {
     let target = &session.target;
     let mut inventory = EnvironmentInventory {
         environment: target.environment.clone(),
@@ -41,7 +53,11 @@ async fn resources(session: &Session, want: &Want) -> EnvironmentInventory {
     }
     let regions = join_all(target.regions.iter().map(|name| session.region(name))).await;
     let (mut readings, mut storage) = join(
-        join_all(regions.iter().map(|region| read_region(region, want))),
+        join_all(
+            regions
+                .iter()
+                .map(|region| read_region(region, want, sweeps)),
+        ),
         storage::observe(session, &regions, want),
     )
     .await;
@@ -63,6 +79,9 @@ async fn resources(session: &Session, want: &Want) -> EnvironmentInventory {
         .types_not_checked
         .extend(listings().filter_map(not_used));
 
+    if want.attributes {
+        attributes::observe(session, &regions, &mut readings, &mut inventory).await;
+    }
     let mut unread = Vec::new();
     for (reading, region) in readings.into_iter().zip(&regions) {
         let Joined {
@@ -85,8 +104,7 @@ async fn resources(session: &Session, want: &Want) -> EnvironmentInventory {
     }
     inventory.buckets = storage.buckets;
     inventory.buckets_elsewhere = storage.elsewhere;
-    inventory.gaps = gaps.found;
-    inventory.sort();
+    inventory.gaps.extend(gaps.found);
     inventory
 }
 
@@ -101,7 +119,7 @@ fn drop_vanished(resources: &mut Vec<Resource>, buckets: &mut BTreeMap<String, B
     buckets.retain(|name, _| names.contains(name.as_str()));
 }
 
-async fn read_region(region: &Region, want: &Want) -> RegionReading {
+async fn read_region(region: &Region, want: &Want, sweeps: &Sweeps) -> RegionReading {
     let service = if want.tags { None } else { Some("s3") };
     let listings = async {
         if !want.tags {
@@ -113,7 +131,7 @@ async fn read_region(region: &Region, want: &Want) -> RegionReading {
             dynamodb::list(region),
             sqs::list(region),
             sns::list(region),
-            cloudwatch::list(region),
+            sweeps.of(region, |sweep| cloudwatch::listing(&region.name, sweep)),
             logs::list(region),
             elasticache::list(region),
         );

@@ -10,6 +10,11 @@ pub enum Api {
     GetResources,
     WriteTags,
     DescribeAlarms,
+    PutMetricAlarm,
+    PutCompositeAlarm,
+    /// And its relatives: SetAlarmState, DescribeAlarmHistory.
+    DeleteAlarms,
+    ListMetrics,
     GetMetricData,
     Search,
     ReadBudgets,
@@ -28,10 +33,14 @@ pub enum Api {
 }
 
 impl Api {
-    const ALL: [Api; 16] = [
+    const ALL: [Api; 20] = [
         Api::GetResources,
         Api::WriteTags,
         Api::DescribeAlarms,
+        Api::PutMetricAlarm,
+        Api::PutCompositeAlarm,
+        Api::DeleteAlarms,
+        Api::ListMetrics,
         Api::GetMetricData,
         Api::Search,
         Api::ReadBudgets,
@@ -58,6 +67,8 @@ impl Api {
             Api::GetResources => 15,
             Api::WriteTags => 5,
             Api::DescribeAlarms => 9,
+            Api::PutMetricAlarm | Api::PutCompositeAlarm | Api::DeleteAlarms => 3,
+            Api::ListMetrics => 25,
             Api::GetMetricData => 50,
             Api::Search => 5,
             Api::ReadBudgets => 10,

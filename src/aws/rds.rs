@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use aws_sdk_rds::types::Tag;
+use aws_sdk_rds::types::{DbInstance, Tag};
 use futures::future::join;
 
 use super::error::Named;
@@ -10,6 +10,7 @@ use super::listing::{Listed, Listing, pages, tags};
 use super::pace::Api;
 use super::session::Region;
 use crate::cloud::{CloudError, Subject};
+use crate::inventory::Attributes;
 use crate::model::{ResourceType, Tags};
 
 /// The largest page of the Describe calls. Source: RDS API reference.
@@ -25,8 +26,27 @@ fn sdk(set: &Tags) -> Vec<Tag> {
         .collect()
 }
 
+fn attributes(found: &DbInstance) -> Attributes {
+    let text = |value: Option<&str>| value.filter(|v| !v.is_empty()).map(str::to_owned);
+    let gib = found
+        .allocated_storage()
+        .and_then(|g| u64::try_from(g).ok());
+    Attributes {
+        class: text(found.db_instance_class()),
+        engine: text(found.engine()),
+        // Aurora's storage grows by itself; AWS says 1 GiB for it.
+        allocated_storage: gib
+            .filter(|_| found.engine().is_none_or(|e| !e.starts_with("aurora")))
+            .map(|g| g << 30),
+        storage_type: text(found.storage_type()),
+        replica_of: text(found.read_replica_source_db_instance_identifier()),
+        cluster: text(found.db_cluster_identifier()),
+        ..Attributes::default()
+    }
+}
+
 macro_rules! listing {
-    ($name:ident, $kind:ident, $operation:literal, $call:ident, $list:ident, $arn:ident, $id:ident $(, $filter:ident = $value:literal)?) => {
+    ($name:ident, $kind:ident, $operation:literal, $call:ident, $list:ident, $arn:ident, $id:ident, $attributes:expr $(, $filter:ident = $value:literal)?) => {
         async fn $name(region: &Region) -> Listing {
             let mut listing = Listing::new(ResourceType::$kind, $operation, &region.name);
             let items = &mut listing.items;
@@ -46,6 +66,8 @@ macro_rules! listing {
                         name: found.$id()?.to_owned(),
                         // An empty list says "untagged", an absent one says nothing.
                         tags: found.tag_list.as_deref().map(pairs),
+                        attributes: $attributes(found),
+                        ..Listed::new("", "")
                     })
                 }));
                 Ok(page.marker)
@@ -62,7 +84,8 @@ listing!(
     describe_db_instances,
     db_instances,
     db_instance_arn,
-    db_instance_identifier
+    db_instance_identifier,
+    |found| Some(Box::new(attributes(found)))
 );
 listing!(
     clusters,
@@ -71,7 +94,8 @@ listing!(
     describe_db_clusters,
     db_clusters,
     db_cluster_arn,
-    db_cluster_identifier
+    db_cluster_identifier,
+    |_| None
 );
 listing!(
     snapshots,
@@ -81,6 +105,7 @@ listing!(
     db_snapshots,
     db_snapshot_arn,
     db_snapshot_identifier,
+    |_| None,
     snapshot_type = "manual"
 );
 listing!(
@@ -91,6 +116,7 @@ listing!(
     db_cluster_snapshots,
     db_cluster_snapshot_arn,
     db_cluster_snapshot_identifier,
+    |_| None,
     snapshot_type = "manual"
 );
 

@@ -1,10 +1,12 @@
 //! Facts about CloudWatch alarms.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 
 use super::Observed;
 use crate::model::Tags;
-use crate::model::object::{CompositeAlarm, MetricAlarm};
+use crate::model::object::{AlarmMetric, CompositeAlarm, MetricAlarm, MetricId, QueryKind};
 
 /// One alarm of the account, ours or foreign.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +32,46 @@ pub enum AlarmDefinition {
     },
 }
 
+/// Which metrics: all of one name in one region.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct MetricsKey {
+    pub region: String,
+    pub namespace: String,
+    pub metric: String,
+}
+
 impl AlarmDefinition {
+    /// The metrics of this account that it watches.
+    pub fn metrics(&self) -> Vec<&MetricId> {
+        let AlarmDefinition::Metric(alarm) = self else {
+            return Vec::new();
+        };
+        match &alarm.metric {
+            AlarmMetric::Single { metric, .. } => vec![metric],
+            AlarmMetric::Math(queries) => queries
+                .iter()
+                // Those of another account cannot be seen from here.
+                .filter(|q| {
+                    let field = format!("metrics.{}.account_id", q.id);
+                    !alarm.extra.contains_key(&field)
+                })
+                .filter_map(|q| match &q.kind {
+                    QueryKind::Metric { metric, .. } => Some(metric),
+                    QueryKind::Expression { .. } => None,
+                })
+                .collect(),
+        }
+    }
+
+    /// ARNs of all that it does, whatever the state.
+    pub fn actions(&self) -> BTreeSet<&String> {
+        match self {
+            AlarmDefinition::Metric(a) => a.actions().collect(),
+            AlarmDefinition::Composite(a) => a.actions().collect(),
+            AlarmDefinition::Other { .. } => BTreeSet::new(),
+        }
+    }
+
     pub fn name(&self) -> &str {
         match self {
             AlarmDefinition::Metric(a) => &a.name,

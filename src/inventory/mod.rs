@@ -9,14 +9,15 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::model::lifecycle::LifecycleConfiguration;
+use crate::model::object::MetricId;
 use crate::model::{Control, ResourceType, Tags};
 
 mod alarms;
 mod attributes;
 mod money;
 
-pub use alarms::{AlarmDefinition, AlarmFact};
-pub use attributes::Attributes;
+pub use alarms::{AlarmDefinition, AlarmFact, MetricsKey};
+pub use attributes::{Attributes, DISCOVERED, RegionFacts};
 pub use money::{
     AnomalySubscriptionFact, BudgetFact, CostTagFact, MoneyFacts, MonitorFact, TopicFact,
 };
@@ -128,8 +129,13 @@ pub struct EnvironmentInventory {
     pub topics: BTreeMap<String, Observed<TopicFact>>,
     /// Alarms of all kinds, by region.
     pub alarms: BTreeMap<String, Observed<Vec<AlarmFact>>>,
+    /// The metrics that exist under the names that alarms watch; only where it was asked for.
+    /// Metrics without a point for two weeks are not among them.
+    pub metrics: BTreeMap<MetricsKey, Observed<BTreeSet<MetricId>>>,
     /// What thresholds are derived from, by ARN; only where it was asked for.
     pub attributes: BTreeMap<String, Attributes>,
+    /// The same for whole regions, by region; only where it was asked for.
+    pub region_facts: BTreeMap<String, RegionFacts>,
     /// Types that were listed in full in every configured region.
     pub types_checked: BTreeSet<String>,
     pub types_not_checked: BTreeSet<NotChecked>,

@@ -8,6 +8,8 @@ mod expression;
 mod money;
 pub(super) mod topics;
 
+pub use alarms::{composite_alarm, metric_alarm, to_stat};
+
 use super::session::{Region, Session};
 use crate::cloud::{Call, CloudError, ObjectReading};
 use crate::inventory::Observed;
