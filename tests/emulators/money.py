@@ -10,6 +10,7 @@ moto has some of the budgets and none of the rest, so all of it is kept here. Th
 """
 import copy
 import datetime
+import json
 import re
 import threading
 import uuid
@@ -385,7 +386,14 @@ def subscriptions_of(call, account):
     return sns_backends[account][call.region].subscriptions
 
 
-def before_subscribe(call, account):
+def before_topics(call, account):
+    there = sns_backends[account][call.region].topics.get(f"arn:aws:sns:{call.region}:{account}:{call.params.get('Name')}") if call.name == "sns:CreateTopic" else None
+    if there:
+        asked, tags = call.params.get("Attributes") or {}, {tag["Key"]: tag["Value"] for tag in call.params.get("Tags") or []}
+        if any(json.loads(value) != json.loads(there.policy) for key, value in asked.items() if key == "Policy"):
+            raise Refusal("InvalidParameter", "Invalid parameter: Attributes Reason: Topic already exists with different attributes")
+        if tags and tags != there._tags:
+            raise Refusal("InvalidParameter", "Invalid parameter: Tags Reason: Topic already exists with different tags")
     return set(subscriptions_of(call, account)) if call.name == "sns:Subscribe" else None
 
 

@@ -144,7 +144,7 @@ class Server:
             if not found:
                 if re.match("Untag|RemoveTags", name):
                     tagging.touched(call.service, account, call.region)
-                before = money.before_subscribe(call, account)
+                before = money.before_topics(call, account)
                 found = money.with_waiting(call, account, self.from_moto(environ, call, method, body), before)
         except Refusal as refusal:
             return error(call, refusal, method)

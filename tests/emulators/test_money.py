@@ -1,5 +1,6 @@
 """One test for each way in which money.py is closer to AWS than moto."""
 import datetime
+import json
 
 import pytest
 
@@ -195,6 +196,15 @@ def test_subscriptions_by_mail_wait_for_a_click(moto, aws):
     moto.door("POST", "money", {"confirm": ["a@example.com"]})
     assert listed()["a@example.com"].startswith(arn) and listed()["b@example.com"] == "PendingConfirmation"
     assert sns.subscribe(TopicArn=arn, Protocol="email", Endpoint="a@example.com")["SubscriptionArn"].startswith(arn)
+
+
+def test_a_topic_is_not_made_again_with_other_attributes_or_tags(aws):
+    sns, policy = aws("sns"), json.dumps({"Version": "2012-10-17", "Statement": []})
+    create = lambda value="1", policy=policy: sns.create_topic(Name="t", Attributes={"Policy": policy}, Tags=[{"Key": "a", "Value": value}])["TopicArn"]
+    arn = create()
+    assert create() == arn and sns.create_topic(Name="t")["TopicArn"] == arn
+    refused("InvalidParameter", create, "2")
+    refused("InvalidParameter", create, policy=json.dumps({"Version": "2008-10-17", "Statement": []}))
 
 
 def test_a_reset_forgets(moto, budgets, ce):

@@ -3,6 +3,7 @@
 mod architecture;
 mod commands;
 mod contract;
+mod contract_money;
 mod emulator;
 mod faults;
 mod mistakes;
