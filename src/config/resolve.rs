@@ -8,7 +8,7 @@ use super::node::Node;
 use super::policy::Policies;
 use super::source::{Diagnostic, Origin, Sources, suggest};
 use super::workspace::{Environment, Stage};
-use crate::model::{Control, usd};
+use crate::model::{Amount, Control, usd};
 use crate::plan::Reason;
 
 /// The policies of one environment at one stage, every value with its origin.
@@ -25,6 +25,8 @@ pub struct Resolved {
     pub payer: Option<String>,
     /// Other environments on the same account.
     pub neighbours: Vec<String>,
+    /// What all environments on the account may spend together; `None` where one does not say.
+    pub account_budget_usd: Option<Amount>,
     pub policies: Policies,
     /// The merged tree behind `policies`.
     pub node: Node,
@@ -164,6 +166,13 @@ impl Loaded {
                     same.map(|(name, _)| name.clone()).collect()
                 })
                 .unwrap_or_default(),
+            account_budget_usd: workspace.zip(config.as_ref()).and_then(|(w, own)| {
+                let mine = w.environments.values();
+                let mine = mine.filter(|e| e.account.value == own.account.value);
+                mine.map(|e| e.monthly_budget_usd.as_ref().map(|b| b.value.0))
+                    .sum::<Option<_>>()
+                    .map(Amount)
+            }),
             payer: workspace.and_then(|w| w.payer.as_ref().map(|p| p.environment.value.clone())),
             config,
             policies,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, de};
 
 use super::source::Diagnostic;
 use super::values::{Day, Sourced};
-use crate::model::Amount;
+use crate::model::{Amount, Arn};
 
 /// `opsctl.toml`
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
@@ -214,6 +214,29 @@ fn is_region(text: &str) -> bool {
         && parts[parts.len() - 1].bytes().all(|b| b.is_ascii_digit())
 }
 
+/// Whether a topic can be written to: by its name, or by an ARN of the environment's account.
+/// Sources: API model, `sns:CreateTopic`; "Creating an Amazon SNS topic for budget notifications".
+fn check_topic(topic: &str, account: &str) -> Result<(), String> {
+    let name = if topic.starts_with("arn:") {
+        let arn = Arn::parse(topic).filter(|a| a.service == "sns" && is_region(a.region));
+        let arn = arn.ok_or("it is not the ARN of a topic")?;
+        if arn.account != account {
+            return Err(format!(
+                "the topic belongs to the account {}, and AWS notifies only topics of the same account",
+                arn.account
+            ));
+        }
+        arn.resource
+    } else {
+        topic
+    };
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+    if name.is_empty() || name.len() > 256 || !name.bytes().all(plain) {
+        return Err("a topic has letters, digits, `-` and `_` in its name".to_owned());
+    }
+    Ok(())
+}
+
 impl Workspace {
     /// Mistakes that the types cannot catch, without looking at any other file.
     pub fn check(&self) -> Vec<Diagnostic> {
@@ -307,6 +330,16 @@ impl Workspace {
                 // One list stands for all three severities.
                 if !ok && !out.contains(&d) {
                     out.push(d);
+                } else if let Some(topic) = target.strip_prefix("sns:")
+                    && let Err(why) = check_topic(topic, account)
+                {
+                    let d = Diagnostic::error(
+                        target.origin,
+                        format!("`{}` is not a notification target: {why}", target.value),
+                    );
+                    if !out.contains(&d) {
+                        out.push(d);
+                    }
                 }
             }
         }

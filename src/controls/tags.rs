@@ -94,6 +94,19 @@ pub fn plan(input: &Input) -> Verdict {
     verdict
 }
 
+/// The tags that the policy asks for on something that is made, as far as it knows their values.
+pub(crate) fn initial(input: &Input, resource: &Resource) -> Tags {
+    let Some(policy) = &input.resolved.policies.tags else {
+        return Tags::new();
+    };
+    let mut one = Resolution::new(input, policy, resource);
+    one.resolve();
+    let added = one.fields.into_iter();
+    added
+        .filter_map(|f| Some((f.field, f.after?)))
+        .collect()
+}
+
 fn policy_origin(policy: &TagPolicy) -> Origin {
     policy
         .required

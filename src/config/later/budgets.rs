@@ -19,6 +19,9 @@ pub struct Budgets {
     pub include_credits: bool,
     #[serde(default = "yes")]
     pub include_tax: bool,
+    /// Whether ours is made although a budget of somebody else already covers the account.
+    #[serde(default)]
+    pub beside_foreign: bool,
     #[serde(default)]
     pub alert: BTreeMap<String, Sourced<BudgetAlert>>,
     #[serde(default)]
@@ -35,7 +38,7 @@ pub struct BudgetAlert {
     pub when: BudgetWhen,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum BudgetWhen {
     Actual,
@@ -62,13 +65,38 @@ pub struct Enabled {
 #[serde(deny_unknown_fields)]
 pub struct Anomaly {
     pub enabled: bool,
-    pub minimum_impact_usd: Option<Amount>,
+    /// Least total impact that is told; left out, every anomaly is.
+    pub minimum_impact_usd: Option<Sourced<Amount>>,
 }
+
+/// Alerts that a budget may have for certain. Sources disagree: five (`CreateBudgetRequest`) or
+/// ten (`Notification`). Source: API model, budgets.
+const ALERTS: usize = 5;
 
 impl Budgets {
     pub fn check(&self) -> Vec<Diagnostic> {
         let mut out = Vec::new();
-        for (name, alert) in &self.alert {
+        let mut seen: BTreeMap<(rust_decimal::Decimal, BudgetWhen), &str> = BTreeMap::new();
+        for (i, (name, alert)) in self.alert.iter().enumerate() {
+            if i == ALERTS {
+                out.push(
+                    Diagnostic::error(
+                        alert.origin,
+                        format!(
+                            "{} alerts: a budget takes at most {ALERTS}",
+                            self.alert.len()
+                        ),
+                    )
+                    .with_help("AWS counts notifications per budget; leave one out"),
+                );
+            }
+            let key = (alert.at_percent.0.normalize(), alert.when);
+            if let Some(other) = seen.insert(key, name) {
+                out.push(Diagnostic::error(
+                    alert.origin,
+                    format!("the alerts `{other}` and `{name}` are the same to AWS"),
+                ));
+            }
             if alert.at_percent.0 <= 0.into() {
                 out.push(Diagnostic::error(
                     alert.origin,
@@ -96,8 +124,32 @@ impl Budgets {
                         format!("the shares of `{}` add up to more than 100 %", key.value),
                     ));
                 }
-                Some(_) => {}
+                Some(shares) => {
+                    let zero = shares.iter().find(|(_, a)| a.0 <= 0.into());
+                    if let Some((value, _)) = zero {
+                        out.push(Diagnostic::error(
+                            shares.origin,
+                            format!(
+                                "the share of `{value}` must be above 0: AWS takes no budget of nothing"
+                            ),
+                        ));
+                    }
+                    if let Some(empty) = shares.keys().find(|v| v.is_empty()) {
+                        out.push(Diagnostic::error(
+                            shares.origin,
+                            format!("`{empty}` is no value of `{}`", key.value),
+                        ));
+                    }
+                }
             }
+        }
+        if let Some(least) = self.anomaly.as_ref().and_then(|a| a.minimum_impact_usd.as_ref())
+            && least.0 < 0.into()
+        {
+            out.push(Diagnostic::error(
+                least.origin,
+                "minimum_impact_usd is 0 or more",
+            ));
         }
         out
     }

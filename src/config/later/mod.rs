@@ -9,7 +9,7 @@ mod budgets;
 pub use alarms::Alarms;
 pub use audits::{Cost, PRACTICES, Readiness, check_readiness};
 pub use backups::Backups;
-pub use budgets::Budgets;
+pub use budgets::{BudgetWhen, Budgets};
 
 fn yes() -> bool {
     true
