@@ -41,7 +41,10 @@ enum Look {
 fn needs_tag(kind: ObjectKind) -> bool {
     matches!(
         kind,
-        ObjectKind::Topic | ObjectKind::MetricAlarm | ObjectKind::CompositeAlarm
+        ObjectKind::Topic
+            | ObjectKind::Budget
+            | ObjectKind::MetricAlarm
+            | ObjectKind::CompositeAlarm
     )
 }
 

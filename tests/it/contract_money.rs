@@ -232,7 +232,14 @@ async fn budgets(cloud: &dyn Cloud) {
         code(does(cloud, create()).await),
         "DuplicateRecordException"
     );
-    assert_eq!(now(cloud, &key).await, Some(Object::Budget(held.clone())));
+    match cloud.read_object(&target(), &key).await {
+        Observed::Known(reading) => {
+            assert_eq!(reading.object, Object::Budget(held.clone()));
+            let expected = tags(&[("opsctl:managed", "shop/prod")]);
+            assert_eq!(reading.tags, Observed::Known(expected));
+        }
+        other => panic!("{other:?}"),
+    }
 
     // An update replaces all but the notifications.
     let updated = Budget {

@@ -77,7 +77,9 @@ fn list<T: Display>(items: &BTreeSet<T>) -> String {
 }
 
 fn extra(extra: &Extra) -> impl Iterator<Item = (String, String)> {
-    extra.iter().map(|(k, v)| (format!("beyond: {k}"), v.clone()))
+    extra
+        .iter()
+        .map(|(k, v)| (format!("beyond: {k}"), v.clone()))
 }
 
 /// With cents, unless that would hide a part of it.
@@ -127,11 +129,12 @@ fn budget(budget: &Budget) -> Rows {
             rows.push(row("alerts", alerts.join(", ")));
             rows.push(row("told", list(told)));
         }
-        Some(_) => rows.extend(
-            notifications
-                .iter()
-                .map(|(key, told)| (format!("alert {}", alert(key)), format!("to {}", list(told)))),
-        ),
+        Some(_) => rows.extend(notifications.iter().map(|(key, told)| {
+            (
+                format!("alert {}", alert(key)),
+                format!("to {}", list(told)),
+            )
+        })),
     }
     rows.extend(extra(beyond));
     rows
