@@ -14,7 +14,11 @@ use crate::config::workspace::Workspace;
 use crate::config::{Diagnostic, Loaded};
 use crate::inventory::{BucketSize, NotChecked};
 use crate::model::lifecycle::{LifecycleConfiguration, Rule};
-use crate::model::object::{AnomalyMonitor, AnomalySubscription, Budget, Object};
+use crate::model::object::policy::{Publisher, policy_of};
+use crate::model::object::{
+    self, AnomalyMonitor, AnomalySubscription, Budget, CostTypes, MonitorScope, NotificationKey,
+    Object, Subscriber,
+};
 use crate::model::{Amount, ResourceType, Tags};
 
 /// What `[scenario]`, `[[resource]]` and `[[deny]]` of a scenario file say; the rest of the file
@@ -50,6 +54,63 @@ struct SeedResource {
     minimum_object_size: Option<String>,
     /// What alarm thresholds are derived from.
     attributes: Option<AttributeSeed>,
+    /// Of a topic: services that its policy lets publish, `budgets`, `costalerts`, `cloudwatch`.
+    #[serde(default)]
+    publishers: Vec<String>,
+    /// Of a topic: subscriptions like `email:ops@example.com`.
+    #[serde(default)]
+    confirmed: BTreeSet<String>,
+    #[serde(default)]
+    pending: BTreeSet<String>,
+    /// Of a topic: the key that encrypts it.
+    kms_key: Option<String>,
+}
+
+/// A budget that somebody else made, or an older version of ours.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SeedBudget {
+    environment: String,
+    name: Sourced<String>,
+    limit_usd: Amount,
+    #[serde(default = "monthly")]
+    time_unit: String,
+    /// Whether credits and refunds count, as AWS has it by default.
+    #[serde(default = "yes")]
+    credits: bool,
+    #[serde(default)]
+    filters: BTreeMap<String, BTreeSet<String>>,
+    /// `actual GREATER_THAN 80 percent` and who is told.
+    #[serde(default)]
+    alerts: BTreeMap<NotificationKey, BTreeSet<String>>,
+    actual_usd: Option<Amount>,
+    forecast_usd: Option<Amount>,
+    unhealthy: Option<String>,
+    #[serde(default)]
+    tags: Tags,
+}
+
+fn monthly() -> String {
+    "MONTHLY".to_owned()
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// What billing knows of one environment's account.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SeedBilling {
+    /// Cost allocation tags, and whether they are active.
+    #[serde(default)]
+    cost_tags: BTreeMap<String, bool>,
+    /// The name of a monitor of all services.
+    monitor: Option<String>,
+    #[serde(default)]
+    member: bool,
+    #[serde(default)]
+    billing_alerts_off: bool,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -173,6 +234,22 @@ pub struct BucketItem {
     pub size: Option<BucketSize>,
 }
 
+impl SeedResource {
+    fn topic(&self, arn: &str) -> TopicItem {
+        let named = |p: &Publisher| {
+            let who = p.principal().split('.').next();
+            self.publishers.iter().any(|name| Some(name.as_str()) == who)
+        };
+        let publishers = Publisher::ALL.into_iter().filter(named).collect();
+        TopicItem {
+            policy: Some(policy_of(arn, None, &publishers)),
+            kms_key: self.kms_key.clone(),
+            confirmed: self.confirmed.clone(),
+            pending: self.pending.clone(),
+        }
+    }
+}
+
 fn arn(kind: &str, region: &str, account: &str, name: &str) -> String {
     match kind {
         "s3-bucket" => format!("arn:aws:s3:::{name}"),
@@ -203,6 +280,8 @@ pub struct Parsed {
     pub scenario: Scenario,
     pub workspace: Node,
     resources: Vec<SeedResource>,
+    budgets: Vec<SeedBudget>,
+    billing: BTreeMap<String, Sourced<SeedBilling>>,
     denied: Vec<Deny>,
     alarms: Vec<SeedAlarm>,
     regions: Vec<RegionSeed>,
@@ -232,15 +311,85 @@ impl Parsed {
         let alarms = take("alarm").map_or_else(|| Ok(Vec::new()), |n| n.read())?;
         let regions = take("region").map_or_else(|| Ok(Vec::new()), |n| n.read())?;
         let metrics = take("metric").map_or_else(|| Ok(Vec::new()), |n| n.read())?;
+        let budgets = take("budget").map_or_else(|| Ok(Vec::new()), |n| n.read())?;
+        let billing = take("billing").map_or_else(|| Ok(BTreeMap::new()), |n| n.read())?;
         Ok(Parsed {
             scenario,
             workspace: node,
             resources,
+            budgets,
+            billing,
             denied,
             alarms,
             regions,
             metrics,
         })
+    }
+
+    /// Puts what billing knows into the accounts.
+    fn money(&self, world: &mut World, errors: &mut Vec<Diagnostic>) {
+        for seed in &self.budgets {
+            let Some(account) = world.accounts.get_mut(&seed.environment) else {
+                let message = format!("there is no environment `{}`", seed.environment);
+                errors.push(Diagnostic::error(seed.name.origin, message));
+                continue;
+            };
+            let subscriber = |text: &String| {
+                if text.starts_with("arn:") {
+                    Subscriber::Sns(text.clone())
+                } else {
+                    Subscriber::Email(text.clone())
+                }
+            };
+            let item = BudgetItem {
+                budget: Budget {
+                    name: seed.name.value.clone(),
+                    kind: "COST".to_owned(),
+                    time_unit: seed.time_unit.clone(),
+                    limit: Some(object::Money {
+                        amount: seed.limit_usd.0.normalize(),
+                        unit: "USD".to_owned(),
+                    }),
+                    filters: seed.filters.clone(),
+                    cost_types: CostTypes {
+                        include_credit: seed.credits,
+                        include_refund: seed.credits,
+                        ..CostTypes::default()
+                    },
+                    notifications: (seed.alerts.iter())
+                        .map(|(key, told)| (key.clone(), told.iter().map(subscriber).collect()))
+                        .collect(),
+                    extra: BTreeMap::new(),
+                },
+                tags: seed.tags.clone(),
+                actual: seed.actual_usd.map(|a| a.0),
+                forecast: seed.forecast_usd.map(|a| a.0),
+                unhealthy: seed.unhealthy.clone(),
+            };
+            let name = seed.name.value.clone();
+            if account.money.budgets.insert(name, item).is_some() {
+                let message = format!("the budget `{}` is there twice", seed.name.value);
+                errors.push(Diagnostic::error(seed.name.origin, message));
+            }
+        }
+        for (environment, seed) in &self.billing {
+            let Some(account) = world.accounts.get_mut(environment) else {
+                let message = format!("there is no environment `{environment}`");
+                errors.push(Diagnostic::error(seed.origin, message));
+                continue;
+            };
+            account.money.cost_tags = seed.cost_tags.clone();
+            account.money.member = seed.member;
+            account.money.billing_alerts_off = seed.billing_alerts_off;
+            if let Some(name) = &seed.monitor {
+                let arn = format!("arn:aws:ce::{}:anomalymonitor/seeded", account.id);
+                let monitor = AnomalyMonitor {
+                    name: name.clone(),
+                    scope: MonitorScope::Dimension("SERVICE".to_owned()),
+                };
+                account.money.monitors.insert(arn, monitor);
+            }
+        }
     }
 
     /// The accounts as the scenario seeds them.
@@ -301,6 +450,9 @@ impl Parsed {
             };
             for name in &seed.name.value.0 {
                 let arn = arn(&seed.kind, &region, &account.id, name);
+                if seed.kind == "sns-topic" {
+                    account.topics.insert(arn.clone(), seed.topic(&arn));
+                }
                 let item = Item {
                     kind: ResourceType::new(seed.kind.clone()),
                     name: name.clone(),
@@ -347,6 +499,7 @@ impl Parsed {
             }
         }
         errors.extend(self.seed_alarms(workspace, &mut world));
+        self.money(&mut world, &mut errors);
         if errors.is_empty() {
             Ok(world)
         } else {

@@ -1,8 +1,10 @@
 //! The integration tests: one binary, its files named after what they prove.
 
 mod architecture;
+mod budgets_aws;
 mod commands;
 mod contract;
+mod contract_money;
 mod emulator;
 mod faults;
 mod mistakes;

@@ -1,6 +1,7 @@
 //! Tests of what goes over the wire: requests are answered by a function instead of a network.
 
 mod lifecycle;
+mod money;
 mod observe;
 mod write;
 

@@ -212,7 +212,7 @@ fn counts(types: CostTypes) -> String {
     let mut text = if out.is_empty() {
         "all charges, credits and refunds too".to_owned()
     } else {
-        format!("all charges, but not {}", out.join(", "))
+        format!("all charges except {}", out.join(", "))
     };
     if use_amortized {
         text.push_str("; amortized");
@@ -225,8 +225,8 @@ fn counts(types: CostTypes) -> String {
 
 fn topic(topic: &Topic) -> Rows {
     let Topic {
-        name: _,
-        region: _,
+        name,
+        region,
         policy,
         subscriptions,
     } = topic;
@@ -237,12 +237,14 @@ fn topic(topic: &Topic) -> Rows {
         (Some(text), None) => rows.push(row("policy", text)),
         (Some(_), Some(parts)) => {
             for statement in statements(&document) {
-                let text = words(&statement).unwrap_or_else(|| statement.to_string());
-                let label = match statement["Sid"].as_str() {
-                    Some(sid) => format!("policy {sid}"),
-                    None => "policy".to_owned(),
-                };
-                rows.push((label, text));
+                rows.push(match words(&statement, region, name) {
+                    Some((label, text)) => row(label, text),
+                    None => {
+                        let sid = statement["Sid"].as_str();
+                        let label = sid.map_or("policy".to_owned(), |sid| format!("policy {sid}"));
+                        (label, statement.to_string())
+                    }
+                });
             }
             let rest = parts.iter().filter(|(k, _)| *k != "Statement");
             rows.extend(rest.map(|(key, value)| {
@@ -402,7 +404,9 @@ fn metric_alarm(alarm: &MetricAlarm) -> Rows {
     if let Some(band) = threshold_metric_id {
         fires.push_str(&format!(" the band {band}"));
     }
-    fires.push_str(&format!(", {datapoints_to_alarm} of {evaluation_periods}"));
+    fires.push_str(&format!(
+        ", {datapoints_to_alarm} of {evaluation_periods} data points"
+    ));
     rows.push(row("fires", fires));
     rows.push(row("missing data", treat_missing_data));
     rows.extend(low_samples.iter().map(|s| row("low samples", s)));
