@@ -2,5 +2,6 @@
 
 mod entry;
 pub mod question;
+pub mod tally;
 
 pub use entry::{Band, CostEntry, ServiceCost, TagCost};
