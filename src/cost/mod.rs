@@ -1,5 +1,6 @@
 //! Costs: arithmetic on decimals. No clock, no network in here.
 
+pub mod amount;
 mod entry;
 pub mod question;
 pub mod tally;
