@@ -2,6 +2,7 @@
 
 pub mod amount;
 mod entry;
+pub mod export;
 pub mod question;
 pub mod tally;
 

@@ -17,7 +17,7 @@ use jiff::Timestamp;
 
 use crate::cloud::{
     Call, Cloud, CloudError, LifecycleReading, LockError, LockPlace, Meter, ObjectReading, Series,
-    SeriesQuery, Subject, Target, TimeSpan, Want,
+    SeriesQuery, StoredObject, Subject, Target, TimeSpan, Want,
 };
 use crate::cost::question::{Answered, Question};
 use crate::inventory::{Bucket, EnvironmentInventory, Gap, Observed, Resource};
@@ -69,6 +69,8 @@ const LISTINGS: [(&str, &[ResourceType]); 13] = [
     ),
     ("s3:ListBuckets", &[ResourceType::S3_BUCKET]),
 ];
+
+const NO_OBJECTS: &str = "the sandbox has buckets, but no objects in them";
 
 /// The sandbox side of the door.
 pub struct Sandbox {
@@ -511,6 +513,25 @@ impl Cloud for Sandbox {
     async fn ask_cost(&self, payer: &Target, question: &Question) -> Result<Answered, CloudError> {
         let world = self.lock().clone();
         ledger::ask(self, &world, payer, question)
+    }
+
+    async fn list_objects(
+        &self,
+        _target: &Target,
+        _bucket: &str,
+        _prefix: &str,
+    ) -> Result<Vec<StoredObject>, CloudError> {
+        Err(refused("s3:ListBucket", "NotImplemented", NO_OBJECTS))
+    }
+
+    async fn save_object(
+        &self,
+        _target: &Target,
+        _bucket: &str,
+        _key: &str,
+        _to: &Path,
+    ) -> Result<(), CloudError> {
+        Err(refused("s3:GetObject", "NotImplemented", NO_OBJECTS))
     }
 
     async fn metric_data(
