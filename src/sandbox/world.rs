@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::alarms::{self, AttributeSeed, RegionSeed, SeedAlarm};
 use super::metrics::SeedMetric;
+use super::ledger::{CommitmentSeed, CostSeed};
 use crate::config::node::Node;
 use crate::config::values::{OneOrMany, Sourced};
 use crate::config::workspace::Workspace;
@@ -217,6 +218,17 @@ pub struct SubscriptionItem {
     /// E-mail addresses that have not confirmed.
     #[serde(default)]
     pub unconfirmed: BTreeSet<String>,
+    /// The first region.
+    #[serde(default)]
+    pub home: String,
+    /// It pays for all accounts and sees what they cost.
+    #[serde(default)]
+    pub payer: bool,
+    /// What it costs.
+    #[serde(default)]
+    pub costs: Vec<CostSeed>,
+    #[serde(default)]
+    pub commitments: Vec<CommitmentSeed>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -286,6 +298,8 @@ pub struct Parsed {
     alarms: Vec<SeedAlarm>,
     regions: Vec<RegionSeed>,
     metrics: Vec<SeedMetric>,
+    costs: Vec<Sourced<CostSeed>>,
+    commitments: Vec<Sourced<CommitmentSeed>>,
 }
 
 impl Parsed {
@@ -313,6 +327,8 @@ impl Parsed {
         let metrics = take("metric").map_or_else(|| Ok(Vec::new()), |n| n.read())?;
         let budgets = take("budget").map_or_else(|| Ok(Vec::new()), |n| n.read())?;
         let billing = take("billing").map_or_else(|| Ok(BTreeMap::new()), |n| n.read())?;
+        let costs = take("cost").map_or_else(|| Ok(Vec::new()), |n| n.read())?;
+        let commitments = take("commitment").map_or_else(|| Ok(Vec::new()), |n| n.read())?;
         Ok(Parsed {
             scenario,
             workspace: node,
@@ -323,6 +339,8 @@ impl Parsed {
             alarms,
             regions,
             metrics,
+            costs,
+            commitments,
         })
     }
 
@@ -409,6 +427,15 @@ impl Parsed {
         for (environment, config) in &workspace.environments {
             let account = Account {
                 id: config.account.value.clone(),
+                payer: workspace
+                    .payer
+                    .as_ref()
+                    .is_some_and(|p| p.environment.value == *environment),
+                home: config
+                    .regions
+                    .first()
+                    .map(|r| r.value.clone())
+                    .unwrap_or_default(),
                 denied: self
                     .denied
                     .iter()
@@ -500,6 +527,7 @@ impl Parsed {
         }
         errors.extend(self.seed_alarms(workspace, &mut world));
         self.money(&mut world, &mut errors);
+        self.add_costs(workspace, &mut world, &mut errors);
         if errors.is_empty() {
             Ok(world)
         } else {
@@ -583,6 +611,32 @@ impl Parsed {
             account.alarms.extend(named);
         }
         errors
+    fn add_costs(&self, workspace: &Workspace, world: &mut World, errors: &mut Vec<Diagnostic>) {
+        let first = workspace.environments.keys().next();
+        let place = |named: &Option<String>| named.as_ref().or(first).cloned().unwrap_or_default();
+        for seed in &self.costs {
+            let name = place(&seed.environment);
+            if let Some(mistake) = seed.mistake() {
+                errors.push(Diagnostic::error(seed.origin, mistake));
+            }
+            match world.accounts.get_mut(&name) {
+                Some(account) => account.costs.push(seed.value.clone()),
+                None => errors.push(Diagnostic::error(
+                    seed.origin,
+                    format!("there is no environment `{name}`"),
+                )),
+            }
+        }
+        for seed in &self.commitments {
+            let name = place(&seed.environment);
+            match world.accounts.get_mut(&name) {
+                Some(account) => account.commitments.push(seed.value.clone()),
+                None => errors.push(Diagnostic::error(
+                    seed.origin,
+                    format!("there is no environment `{name}`"),
+                )),
+            }
+        }
     }
 }
 

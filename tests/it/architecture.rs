@@ -80,6 +80,7 @@ fn controls_have_no_clock_and_no_environment() {
             "cli/",
             "sandbox/",
             "config/",
+            "cost/export/",
             "plan/file.rs",
         ],
     );
