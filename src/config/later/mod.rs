@@ -7,7 +7,7 @@ mod backups;
 mod budgets;
 
 pub use alarms::Alarms;
-pub use audits::{Cost, PRACTICES, Readiness, check_readiness};
+pub use audits::{Cost, PRACTICES, Readiness, UsersMetric, check_readiness};
 pub use backups::Backups;
 pub use budgets::Budgets;
 
