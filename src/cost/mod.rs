@@ -11,6 +11,7 @@ mod forecast;
 pub mod question;
 mod splits;
 pub mod steps;
+pub mod tally;
 pub mod usage_type;
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The embedded account: an in-memory world behind the same door as AWS, strict where AWS is
 //! strict. It is what people try opsctl on, and what property, fault and kill tests run on.
 
-mod ledger;
+pub mod ledger;
 mod metrics;
 mod objects;
 pub mod scenario;
@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 
 use crate::cloud::{
     Call, Cloud, CloudError, LifecycleReading, LockError, LockPlace, Meter, ObjectReading, Series,
@@ -75,6 +76,7 @@ pub struct Sandbox {
     /// Where the state is kept; `None` keeps it in memory.
     state: Option<PathBuf>,
     faults: Option<Box<Faults>>,
+    clock: ledger::Clock,
     meter: Meter,
 }
 
@@ -85,8 +87,19 @@ impl Sandbox {
             world: Mutex::new(world),
             state: None,
             faults: None,
+            clock: ledger::Clock::default(),
             meter: Meter::default(),
         }
+    }
+
+    /// A world in which it is always `now`; costs are relative to it.
+    pub fn at(mut self, now: Timestamp) -> Self {
+        self.clock = ledger::Clock(Some(now));
+        self
+    }
+
+    fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     /// Calls on which `faults` decides fail as it says.

@@ -6,8 +6,10 @@ use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 use serde::{Deserialize, Serialize};
 
+use super::ledger::{CommitmentSeed, CostSeed};
 use crate::config::node::Node;
 use crate::config::values::{OneOrMany, Sourced};
+use crate::config::workspace::Workspace;
 use crate::config::{Diagnostic, Loaded};
 use crate::inventory::{BucketSize, NotChecked};
 use crate::model::lifecycle::{LifecycleConfiguration, Rule};
@@ -76,6 +78,17 @@ pub struct Account {
     /// Operations that answer AccessDenied.
     #[serde(default)]
     pub denied: Vec<String>,
+    /// The first region.
+    #[serde(default)]
+    pub home: String,
+    /// It pays for all accounts and sees what they cost.
+    #[serde(default)]
+    pub payer: bool,
+    /// What it costs.
+    #[serde(default)]
+    pub costs: Vec<CostSeed>,
+    #[serde(default)]
+    pub commitments: Vec<CommitmentSeed>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -124,6 +137,8 @@ pub struct Parsed {
     pub workspace: Node,
     resources: Vec<SeedResource>,
     denied: Vec<Deny>,
+    costs: Vec<Sourced<CostSeed>>,
+    commitments: Vec<Sourced<CommitmentSeed>>,
 }
 
 impl Parsed {
@@ -146,11 +161,15 @@ impl Parsed {
             .read()?;
         let resources = take("resource").map_or_else(|| Ok(Vec::new()), |n| n.read())?;
         let denied = take("deny").map_or_else(|| Ok(Vec::new()), |n| n.read())?;
+        let costs = take("cost").map_or_else(|| Ok(Vec::new()), |n| n.read())?;
+        let commitments = take("commitment").map_or_else(|| Ok(Vec::new()), |n| n.read())?;
         Ok(Parsed {
             scenario,
             workspace: node,
             resources,
             denied,
+            costs,
+            commitments,
         })
     }
 
@@ -171,6 +190,15 @@ impl Parsed {
         for (environment, config) in &workspace.environments {
             let account = Account {
                 id: config.account.value.clone(),
+                payer: workspace
+                    .payer
+                    .as_ref()
+                    .is_some_and(|p| p.environment.value == *environment),
+                home: config
+                    .regions
+                    .first()
+                    .map(|r| r.value.clone())
+                    .unwrap_or_default(),
                 denied: self
                     .denied
                     .iter()
@@ -254,10 +282,41 @@ impl Parsed {
                 }
             }
         }
+        self.add_costs(workspace, &mut world, &mut errors);
         if errors.is_empty() {
             Ok(world)
         } else {
             Err(errors)
+        }
+    }
+}
+
+impl Parsed {
+    fn add_costs(&self, workspace: &Workspace, world: &mut World, errors: &mut Vec<Diagnostic>) {
+        let first = workspace.environments.keys().next();
+        let place = |named: &Option<String>| named.as_ref().or(first).cloned().unwrap_or_default();
+        for seed in &self.costs {
+            let name = place(&seed.environment);
+            if let Some(mistake) = seed.mistake() {
+                errors.push(Diagnostic::error(seed.origin, mistake));
+            }
+            match world.accounts.get_mut(&name) {
+                Some(account) => account.costs.push(seed.value.clone()),
+                None => errors.push(Diagnostic::error(
+                    seed.origin,
+                    format!("there is no environment `{name}`"),
+                )),
+            }
+        }
+        for seed in &self.commitments {
+            let name = place(&seed.environment);
+            match world.accounts.get_mut(&name) {
+                Some(account) => account.commitments.push(seed.value.clone()),
+                None => errors.push(Diagnostic::error(
+                    seed.origin,
+                    format!("there is no environment `{name}`"),
+                )),
+            }
         }
     }
 }
