@@ -6,6 +6,7 @@ pub mod cache;
 pub mod cents;
 pub mod days;
 mod entry;
+pub mod explain;
 mod findings;
 mod forecast;
 pub mod question;

@@ -370,3 +370,20 @@ impl PayerAnswers {
         }
     }
 }
+
+/// What AWS bills for one request, in USD. Source: "AWS Cost Explorer pricing".
+pub const PRICE_USD: rust_decimal::Decimal = rust_decimal::Decimal::from_parts(1, 0, 0, false, 2);
+
+/// `service:Operation` that answers a question.
+pub fn operation(question: &Question) -> &'static str {
+    match question {
+        Question::Usage { .. } => "ce:GetCostAndUsage",
+        Question::Forecast { .. } => "ce:GetCostForecast",
+        Question::Anomalies { .. } => "ce:GetAnomalies",
+        Question::SavingsPlansUtilization { .. } => "ce:GetSavingsPlansUtilization",
+        Question::SavingsPlansCoverage { .. } => "ce:GetSavingsPlansCoverage",
+        Question::ReservationUtilization { .. } => "ce:GetReservationUtilization",
+        Question::ReservationCoverage { .. } => "ce:GetReservationCoverage",
+        Question::CostAllocationTags => "ce:ListCostAllocationTags",
+    }
+}
