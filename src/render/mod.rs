@@ -3,12 +3,14 @@
 //! Everything here takes plain values and gives back text; nothing is printed, asked or decided.
 //! Every string that may come from AWS goes through [`text::escape`] on its way out.
 
+pub mod cost_html;
 pub mod diagnostics;
 pub mod human;
 pub mod markdown;
 pub mod text;
 
 mod attention;
+mod cost;
 mod group;
 mod paint;
 mod words;

@@ -3,11 +3,14 @@
 mod apply;
 mod change;
 mod columns;
+mod cost;
 mod report;
 mod unobserved;
 
 pub use super::{ApplyView, OutcomeView, Style};
 pub use apply::apply;
+pub use cost::{cost, cost_explained};
+pub(in crate::render) use cost::{aside, price_ahead};
 
 use super::group::{Environment, Group, by_action, environments, groups};
 use super::paint::{Lines, Paint};

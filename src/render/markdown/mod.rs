@@ -5,10 +5,12 @@
 
 mod apply;
 mod block;
+mod cost;
 mod escape;
 mod plan;
 
 pub use apply::apply;
+pub use cost::{cost, cost_explained};
 pub use plan::plan;
 
 use self::escape::{code, text};
