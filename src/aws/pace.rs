@@ -12,6 +12,8 @@ pub enum Api {
     DescribeAlarms,
     GetMetricData,
     Search,
+    /// Per payer; see `costexplorer`.
+    CostExplorer,
     // Tag reads and writes of single resources.
     RdsTags,
     LambdaTags,
@@ -23,12 +25,13 @@ pub enum Api {
 }
 
 impl Api {
-    const ALL: [Api; 12] = [
+    const ALL: [Api; 13] = [
         Api::GetResources,
         Api::WriteTags,
         Api::DescribeAlarms,
         Api::GetMetricData,
         Api::Search,
+        Api::CostExplorer,
         Api::RdsTags,
         Api::LambdaTags,
         Api::DynamoDbTags,
@@ -50,6 +53,7 @@ impl Api {
             Api::DescribeAlarms => 9,
             Api::GetMetricData => 50,
             Api::Search => 5,
+            Api::CostExplorer => 1,
             Api::LambdaTags => 15,
             Api::RdsTags
             | Api::DynamoDbTags

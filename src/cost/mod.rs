@@ -1,6 +1,7 @@
 //! Costs: which questions are asked, and what the answers amount to. Arithmetic on decimals: no
 //! clock and no network in here, today is an input. Only [`cache`] touches files.
 
+pub mod amount;
 pub mod audit;
 pub mod cache;
 pub mod cents;

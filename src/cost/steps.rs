@@ -341,7 +341,8 @@ pub fn is_denied(error: &CloudError) -> bool {
 /// Nothing else of this payer will be answered either.
 pub fn is_hopeless(error: &CloudError) -> bool {
     // "User not enabled for cost explorer access": nobody has opened it in this account yet.
-    error.message.to_ascii_lowercase().contains("not enabled")
+    error.message.contains("not enabled")
+        || error.message.contains("never been opened")
         || matches!(
             error.code.as_str(),
             "NoCredentials"
