@@ -68,7 +68,7 @@ impl Context {
 pub fn plan(plan: &Plan, style: &Style) -> String {
     let context = Context::new(style);
     let mut lines = Lines::default();
-    if let Some(note) = words::sandbox(plan) {
+    if let Some(note) = words::sandbox(plan.sandbox.as_deref()) {
         context.wrapped(&mut lines, 0, &note, Paint::yellow);
         lines.blank();
     }
@@ -102,9 +102,20 @@ pub fn plan(plan: &Plan, style: &Style) -> String {
         }
     }
     report::findings(&context, &mut lines, &plan.findings);
-    report::left_alone(&context, &mut lines, plan);
+    report::left_alone(
+        &context,
+        &mut lines,
+        &plan.counts,
+        &plan.types_not_checked,
+        &plan.notes,
+    );
     summary(&context, &mut lines, plan);
-    unobserved::unobserved(&context, &mut lines, plan);
+    unobserved::unobserved(
+        &context,
+        &mut lines,
+        &plan.unobserved,
+        &plan.accepted_unobserved,
+    );
     lines.finish()
 }
 
@@ -270,5 +281,9 @@ fn summary(context: &Context, lines: &mut Lines, plan: &Plan) {
             context.wrapped(lines, 0, &format!("{missing}."), Paint::dim);
         }
     }
-    lines.push(context.paint.dim(&cut(&words::api(plan), context.width)));
+    lines.push(
+        context
+            .paint
+            .dim(&cut(&words::api(&plan.api), context.width)),
+    );
 }
