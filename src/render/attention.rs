@@ -22,7 +22,9 @@ impl FindingGroup<'_> {
 }
 
 /// Worst first.
-pub(super) fn findings(findings: &[Finding]) -> Vec<FindingGroup<'_>> {
+pub(super) fn findings<'a>(
+    findings: impl IntoIterator<Item = &'a Finding>,
+) -> Vec<FindingGroup<'a>> {
     let mut found: BTreeMap<(std::cmp::Reverse<Severity>, &str), Vec<&Finding>> = BTreeMap::new();
     for finding in findings {
         found

@@ -1,13 +1,19 @@
 //! Plans and their outcomes for a terminal: in colour where there is some, complete without it.
 
 mod apply;
+mod audit;
 mod change;
 mod columns;
+mod cost;
+mod explain;
 mod report;
 mod unobserved;
 
 pub use super::{ApplyView, OutcomeView, Style};
 pub use apply::apply;
+pub use audit::audit;
+pub use cost::cost;
+pub use explain::{catalog, explain};
 
 use super::group::{Environment, Group, by_action, environments, groups};
 use super::paint::{Lines, Paint};

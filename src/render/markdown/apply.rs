@@ -12,7 +12,7 @@ const LEVELS: [(usize, usize); 4] = [(200, 50), (40, 20), (10, 10), (0, 3)];
 
 /// The outcome of each change in GitHub's Markdown, what failed first.
 pub fn apply(plan: &Plan, view: &ApplyView) -> String {
-    fitting(&LEVELS, |level| render(plan, view, level))
+    fitting(&LEVELS, "plan", |level| render(plan, view, level))
 }
 
 fn render(plan: &Plan, view: &ApplyView, (addresses, errors): (usize, usize)) -> String {

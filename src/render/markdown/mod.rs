@@ -4,11 +4,17 @@
 //! until it fits, rather than cut somewhere.
 
 mod apply;
+mod audit;
 mod block;
+mod cost;
 mod escape;
+mod explain;
 mod plan;
 
 pub use apply::apply;
+pub use audit::audit;
+pub use cost::cost;
+pub use explain::{catalog, explain, help};
 pub use plan::plan;
 
 use self::escape::{code, text};
@@ -22,7 +28,7 @@ use crate::render::attention::gaps;
 const LONGEST: usize = 65_000;
 
 /// The first rendering that fits, the last one cut at the end of a line if none does.
-fn fitting<T: Copy>(levels: &[T], render: impl Fn(T) -> String) -> String {
+fn fitting<T: Copy>(levels: &[T], command: &str, render: impl Fn(T) -> String) -> String {
     let mut shortest = String::new();
     for level in levels {
         shortest = render(*level);
@@ -30,7 +36,9 @@ fn fitting<T: Copy>(levels: &[T], render: impl Fn(T) -> String) -> String {
             return shortest;
         }
     }
-    let note = "\n\n… cut here: GitHub takes no longer comment. `opsctl plan` shows the rest.\n";
+    let note = format!(
+        "\n\n… cut here: GitHub takes no longer comment. `opsctl {command}` shows the rest.\n"
+    );
     let kept: String = shortest
         .chars()
         .take(LONGEST - note.chars().count())

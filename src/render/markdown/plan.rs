@@ -53,7 +53,7 @@ const LEVELS: [Level; 5] = [
 
 /// The plan in GitHub's Markdown, short enough for a comment.
 pub fn plan(plan: &Plan) -> String {
-    fitting(&LEVELS, |level| render(plan, level))
+    fitting(&LEVELS, "plan", |level| render(plan, level))
 }
 
 fn render(plan: &Plan, level: Level) -> String {
