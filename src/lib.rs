@@ -13,6 +13,7 @@
 pub mod apply;
 pub mod audit;
 pub mod aws;
+pub mod catalog;
 pub mod cli;
 pub mod cloud;
 pub mod config;

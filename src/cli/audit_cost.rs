@@ -14,7 +14,6 @@ use super::{Failure, Global};
 use crate::cloud::{CloudError, SeriesQuery, Target, TimeSpan};
 use crate::config::Resolved;
 use crate::config::later::UsersMetric;
-use crate::cost::audit::tag_keys;
 use crate::cost::cache::{Cache, PayerLock};
 use crate::cost::days::Days;
 use crate::cost::explain::{self, Explanation, no_room};
@@ -23,7 +22,7 @@ use crate::cost::steps::{
     ForecastScope, Need, Outcome, PayerAnswers, PayerScope, Step, is_denied, is_hopeless, need,
     operation, steps,
 };
-use crate::cost::{self, AuditInput, CostEntry, EnvironmentInput, Users};
+use crate::cost::{self, AuditInput, CostEntry, EnvironmentInput, Users, tag_keys};
 use crate::inventory::Gap;
 use crate::model::Control;
 use crate::model::object::MetricId;
@@ -438,3 +437,6 @@ async fn users(
         None => (Users::Unknown(format!("{name} was not answered")), None),
     }
 }
+
+#[cfg(test)]
+mod tests;

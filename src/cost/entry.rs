@@ -6,6 +6,8 @@ use jiff::civil::Date;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::question::Anomaly;
+
 /// Costs of one environment, or of all together. Amounts are decimal strings with two places,
 /// null where unknown; percentages are decimal strings with one.
 ///
@@ -226,6 +228,21 @@ pub struct AnomalyEntry {
     pub usage_type: Option<String>,
     pub impact: String,
     pub monitor: Option<String>,
+}
+
+impl From<&Anomaly> for AnomalyEntry {
+    fn from(anomaly: &Anomaly) -> Self {
+        AnomalyEntry {
+            id: anomaly.id.clone(),
+            from: anomaly.start.to_string(),
+            to: anomaly.end.map(|day| day.to_string()),
+            service: anomaly.service.clone(),
+            region: anomaly.region.clone(),
+            usage_type: anomaly.usage_type.clone(),
+            impact: super::cents::text(anomaly.impact),
+            monitor: anomaly.monitor.clone(),
+        }
+    }
 }
 
 /// Savings Plans and reservations of the payer in the last 30 days, in percent.

@@ -3,6 +3,7 @@
 
 pub mod amount;
 pub mod audit;
+mod by_account;
 pub mod cache;
 pub mod cents;
 pub mod days;
@@ -10,15 +11,18 @@ mod entry;
 pub mod explain;
 mod findings;
 mod forecast;
+mod measure;
 pub mod question;
 mod splits;
 pub mod steps;
 pub mod tally;
 pub mod usage_type;
+mod whole;
 
 #[cfg(test)]
 mod tests;
 
+pub use by_account::tag_keys;
 pub use audit::{AuditInput, CostReport, EnvironmentInput, Users, audit};
 pub use entry::{
     Adjustments, AnomalyEntry, Band, Commitments, CostEntry, DayCost, Mover, OtherAccount,

@@ -3,6 +3,7 @@
 mod architecture;
 mod commands;
 mod contract;
+mod cost;
 mod cost_sources;
 mod emulator;
 mod faults;
