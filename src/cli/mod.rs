@@ -1,10 +1,11 @@
 //! The command line: one file per command, and what they share.
 
 mod apply;
-#[allow(dead_code)]
+mod audit;
 mod audit_cost;
 mod complete;
 mod context;
+mod explain;
 mod init;
 mod plan;
 mod sandbox;
@@ -66,6 +67,23 @@ pub enum Format {
     Json,
     /// For pull requests and chat.
     Markdown,
+    /// Audits: for code scanning.
+    Sarif,
+    /// Audits: for whatever shows test results.
+    Junit,
+    /// Audits: for spreadsheets.
+    Csv,
+    /// Audits: annotations of a GitHub workflow, and the summary of its step.
+    Github,
+    /// Audits: GitLab's code quality report.
+    Gitlab,
+}
+
+impl Format {
+    /// Whether only audits have it.
+    fn is_of_audits(self) -> bool {
+        !matches!(self, Format::Table | Format::Json | Format::Markdown)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -204,6 +222,8 @@ pub enum Command {
     Stage(stage::StageCommand),
     Plan(plan::PlanArgs),
     Apply(apply::ApplyArgs),
+    Audit(audit::AuditArgs),
+    Explain(explain::ExplainArgs),
     /// The embedded AWS accounts
     #[command(subcommand)]
     Sandbox(sandbox::SandboxCommand),
@@ -382,12 +402,18 @@ pub fn main() -> i32 {
     };
     cli.global.start_log();
     let global = cli.global;
+    if let Err(failure) = formats(&global, &cli.command) {
+        global.print_failure(&failure);
+        return exit::FAILED;
+    }
     let result = match cli.command {
         Command::Init(args) => init::run(&global, &args),
         Command::Validate(args) => validate::run(&global, &args),
         Command::Stage(command) => stage::run(&global, &command),
         Command::Plan(args) => context::block_on(plan::run(&global, &args)),
         Command::Apply(args) => context::block_on(apply::run(&global, &args)),
+        Command::Audit(args) => context::block_on(audit::run(&global, &args)),
+        Command::Explain(args) => explain::run(&global, &args),
         Command::Sandbox(command) => sandbox::run(&global, &command),
         Command::Schema(args) => schema::run(&global, &args),
         Command::Completions(args) => complete::completions(&global, &args),
@@ -400,6 +426,21 @@ pub fn main() -> i32 {
             exit::FAILED
         }
     }
+}
+
+/// Refuses a format that the command does not have.
+fn formats(global: &Global, command: &Command) -> Result<(), Failure> {
+    if !global.format.is_of_audits() || matches!(command, Command::Audit(_)) {
+        return Ok(());
+    }
+    let name = global
+        .format
+        .to_possible_value()
+        .map_or_else(String::new, |v| v.get_name().to_owned());
+    Err(
+        Failure::new(format!("--format {name} is a format of `opsctl audit`"))
+            .help("this command has table, json and markdown"),
+    )
 }
 
 /// The head that all JSON documents have in common, for those without a plan.

@@ -5,6 +5,7 @@ mod budgets_aws;
 mod commands;
 mod contract;
 mod contract_money;
+mod cost;
 mod cost_sources;
 mod emulator;
 mod faults;
