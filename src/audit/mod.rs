@@ -189,7 +189,7 @@ pub fn assemble(
     }
     let mut unobserved = judged.unobserved;
     let mut accepted = judged.accepted_unobserved;
-    let mut notes = judged.notes;
+    let mut notes: Vec<String> = judged.notes.into_iter().map(unspoken).collect();
     let mut entries = None;
     if let Some(mut cost) = cost {
         if let Some(only) = request.only {
@@ -249,6 +249,16 @@ pub fn assemble(
     }
     summarise(&mut audit, request.allow_incomplete);
     audit
+}
+
+/// What a control says that this version does not compare, as an audit has to say it.
+fn unspoken(note: String) -> String {
+    match note.split_once(": not yet reconciled") {
+        Some((control, _)) => format!(
+            "{control}: not audited by this version; nothing is said about it, and nothing of it counts as compliant"
+        ),
+        None => note,
+    }
 }
 
 /// Worst first, then by address.

@@ -31,9 +31,9 @@ pub(super) fn sentence(audit: &Audit) -> String {
     };
     let new = if summary.in_baseline > 0 { "new " } else { "" };
     let found = match summary.failing {
-        0 => format!("no {new}finding is {level}"),
-        1 => format!("1 {new}finding is {level}"),
-        n => format!("{} {new}findings are {level}", number(n)),
+        0 => format!("no {new}finding of severity {level}"),
+        1 => format!("1 {new}finding of severity {level}"),
+        n => format!("{} {new}findings of severity {level}", number(n)),
     };
     match summary.outcome {
         Outcome::Incomplete => format!("not everything could be seen; in what could, {found}"),

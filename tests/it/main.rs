@@ -2,6 +2,7 @@
 
 mod architecture;
 mod budgets_aws;
+mod audit;
 mod commands;
 mod contract;
 mod contract_money;
