@@ -379,17 +379,22 @@ fn metric_alarm(alarm: &MetricAlarm) -> Rows {
         insufficient_data_actions,
         extra: beyond,
     } = alarm;
-    let mut rows = match watched {
+    // First what it means: an alarm of ours says so in its description.
+    let mut rows = described(description);
+    match watched {
         AlarmMetric::Single {
             metric: id,
             statistic,
             period: seconds,
-        } => vec![
-            row("watches", metric(id)),
-            row("statistic", format!("{statistic} of {}", period(*seconds))),
-        ],
-        AlarmMetric::Math(queries) => queries.iter().map(query).collect(),
-    };
+        } => {
+            rows.push(row("watches", metric(id)));
+            rows.push(row(
+                "statistic",
+                format!("{statistic} of {}", period(*seconds)),
+            ));
+        }
+        AlarmMetric::Math(queries) => rows.extend(queries.iter().map(query)),
+    }
     let than = match comparison.as_str() {
         "GreaterThanThreshold" => "above",
         "GreaterThanOrEqualToThreshold" => "at or above",
@@ -397,9 +402,20 @@ fn metric_alarm(alarm: &MetricAlarm) -> Rows {
         "LessThanOrEqualToThreshold" => "at or below",
         other => other,
     };
+    let what = match watched {
+        AlarmMetric::Math(queries) => queries
+            .iter()
+            .find(|q| q.return_data && matches!(q.kind, QueryKind::Expression { .. }))
+            .and_then(|q| q.label.as_deref()),
+        AlarmMetric::Single { .. } => None,
+    };
+    let than = match what {
+        Some(what) if threshold.is_some() => format!("{what} {than}"),
+        _ => than.to_owned(),
+    };
     let mut fires = match threshold {
         Some(threshold) => format!("{than} {}", threshold.normalize()),
-        None => than.to_owned(),
+        None => than,
     };
     if let Some(band) = threshold_metric_id {
         fires.push_str(&format!(" the band {band}"));
@@ -416,11 +432,15 @@ fn metric_alarm(alarm: &MetricAlarm) -> Rows {
         ok_actions,
         insufficient_data_actions,
     ));
-    if !description.is_empty() {
-        rows.push(row("description", description));
-    }
     rows.extend(extra(beyond));
     rows
+}
+
+fn described(description: &str) -> Rows {
+    if description.is_empty() {
+        return Rows::new();
+    }
+    vec![row("description", description)]
 }
 
 fn composite_alarm(alarm: &CompositeAlarm) -> Rows {
@@ -436,7 +456,8 @@ fn composite_alarm(alarm: &CompositeAlarm) -> Rows {
         insufficient_data_actions,
         extra: beyond,
     } = alarm;
-    let mut rows = vec![row("fires", rule)];
+    let mut rows = described(description);
+    rows.push(row("fires", rule));
     if !children.is_empty() {
         rows.push(row("alarms", list(children)));
     }
@@ -446,9 +467,6 @@ fn composite_alarm(alarm: &CompositeAlarm) -> Rows {
         ok_actions,
         insufficient_data_actions,
     ));
-    if !description.is_empty() {
-        rows.push(row("description", description));
-    }
     rows.extend(extra(beyond));
     rows
 }

@@ -125,10 +125,10 @@ fn header(context: &Context, lines: &mut Lines, group: &Group<'_>) {
     lines.push(&line);
 }
 
-fn value(context: &Context, value: &Value<'_>, room: usize) -> String {
+fn value(context: &Context, value: &Value<'_>, room: usize, whole: bool) -> String {
     match value {
         Value::Absent => "(none)".to_owned(),
-        Value::One(text) if context.verbose => quote(text, usize::MAX),
+        Value::One(text) if context.verbose || whole => quote(text, usize::MAX),
         // Two quotes, and the mark of the cut.
         Value::One(text) => quote(text, LONGEST_VALUE.min(room.saturating_sub(3)).max(8)),
         Value::Many(n) => format!("({} different values)", number(*n as u64)),
@@ -138,6 +138,11 @@ fn value(context: &Context, value: &Value<'_>, room: usize) -> String {
 /// `~ environment = "production" → "prod"`, in two lines where one is too short.
 fn fields<'a>(context: &Context, group: &Group<'a>, key_column: usize) -> Vec<Line<'a>> {
     let mut found = Vec::new();
+    // What is made as a whole is described in sentences, which mean nothing when cut.
+    let whole = group
+        .changes
+        .iter()
+        .all(|c| matches!(c.operation, Operation::Object { .. }));
     for field in &group.fields {
         let first = found.len();
         let key = escape(field.name);
@@ -162,8 +167,8 @@ fn fields<'a>(context: &Context, group: &Group<'a>, key_column: usize) -> Vec<Li
             (" ".repeat(start), start)
         };
         let room = context.width.saturating_sub(start);
-        let before = value(context, &field.before, room);
-        let after = value(context, &field.after, room.saturating_sub(2));
+        let before = value(context, &field.before, room, whole);
+        let after = value(context, &field.after, room.saturating_sub(2), whole);
         let rows = match field.sign {
             '+' => hard_wrap(&after, room),
             '-' => hard_wrap(&before, room),
