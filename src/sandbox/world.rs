@@ -162,6 +162,17 @@ pub struct Account {
     /// Metrics with a history.
     #[serde(default)]
     pub metrics: Vec<SeedMetric>,
+    /// The first region.
+    #[serde(default)]
+    pub home: String,
+    /// It pays for all accounts and sees what they cost.
+    #[serde(default)]
+    pub payer: bool,
+    /// What it costs.
+    #[serde(default)]
+    pub costs: Vec<CostSeed>,
+    #[serde(default)]
+    pub commitments: Vec<CommitmentSeed>,
 }
 
 /// A topic that was never written to has the policy that SNS gives it.
@@ -218,17 +229,6 @@ pub struct SubscriptionItem {
     /// E-mail addresses that have not confirmed.
     #[serde(default)]
     pub unconfirmed: BTreeSet<String>,
-    /// The first region.
-    #[serde(default)]
-    pub home: String,
-    /// It pays for all accounts and sees what they cost.
-    #[serde(default)]
-    pub payer: bool,
-    /// What it costs.
-    #[serde(default)]
-    pub costs: Vec<CostSeed>,
-    #[serde(default)]
-    pub commitments: Vec<CommitmentSeed>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -611,6 +611,8 @@ impl Parsed {
             account.alarms.extend(named);
         }
         errors
+    }
+
     fn add_costs(&self, workspace: &Workspace, world: &mut World, errors: &mut Vec<Diagnostic>) {
         let first = workspace.environments.keys().next();
         let place = |named: &Option<String>| named.as_ref().or(first).cloned().unwrap_or_default();
