@@ -53,7 +53,7 @@ shares = { team = { core = 60, data = 40 } }
     // Cost allocation tags are asked for where this account pays; here another does.
     let text = WORKSPACE.replace(
         "[environments.prod]",
-        "[payer]\nenvironment = \"root\"\n\n[environments.root]\naccount = \"210987654321\"\nregions = [\"eu-west-1\"]\nstage = \"stage-1\"\nmonthly_budget_usd = 20\n\n[environments.prod]",
+        "[payer]\nenvironment = \"staging\"\n\n[environments.staging]\naccount = \"210987654321\"\nregions = [\"eu-west-1\"]\nstage = \"stage-1\"\nmonthly_budget_usd = 20\n\n[environments.prod]",
     );
     project(&[("opsctl.toml", &text), ("policies/budgets.toml", policy)])
 }
