@@ -203,15 +203,20 @@ pub async fn observe(
         }
     }
     for (region, operation, resource, error) in gaps {
-        inventory.gaps.push(Gap {
-            environment: target.environment.clone(),
-            account: target.account.clone(),
-            region,
-            control: Control::Alarms,
-            operation: operation.to_owned(),
-            resource,
-            error,
-        });
+        // The billing alarm is the budgets control's; it lives where the billing metric is.
+        let billing = want.budgets && region == money::REGION && operation != TOPIC;
+        let controls = [Some(Control::Alarms), billing.then_some(Control::Budgets)];
+        inventory
+            .gaps
+            .extend(controls.into_iter().flatten().map(|control| Gap {
+                environment: target.environment.clone(),
+                account: target.account.clone(),
+                region: region.clone(),
+                control,
+                operation: operation.to_owned(),
+                resource: resource.clone(),
+                error: error.clone(),
+            }));
     }
 }
 

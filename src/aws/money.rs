@@ -14,7 +14,7 @@ use crate::inventory::{EnvironmentInventory, Gap, MoneyFacts, Observed, TopicFac
 use crate::model::Control;
 
 /// Where budgets, Cost Explorer and the billing metric are, whatever the environment's regions.
-const REGION: &str = "us-east-1";
+pub const REGION: &str = "us-east-1";
 const METRICS: &str = "cloudwatch:ListMetrics";
 
 /// What was seen, to be put into an inventory.

@@ -1,6 +1,4 @@
-"""Budgets, topics and anomaly detection that belong to somebody else: seed_money.py --endpoint URL [--no-ce]
-
-With --remove-ours, what opsctl made for prod is removed instead."""
+"""Budgets, topics and anomaly detection that belong to somebody else: seed_money.py --endpoint URL [--no-ce]"""
 import argparse
 
 from aws_clients import Clients
@@ -8,28 +6,9 @@ from aws_clients import Clients
 parser = argparse.ArgumentParser()
 parser.add_argument("--endpoint", required=True)
 parser.add_argument("--no-ce", action="store_true")
-parser.add_argument("--remove-ours", action="store_true")
 options = parser.parse_args()
 aws = Clients(options.endpoint, "us-east-1")
 budgets, of = aws("budgets"), {"AccountId": aws.account}
-OURS = ("opsctl-shop-prod", "alerts")
-if options.remove_ours:
-    for one in budgets.describe_budgets(**of)["Budgets"]:
-        if one["BudgetName"].startswith(OURS):
-            budgets.delete_budget(BudgetName=one["BudgetName"], **of)
-    for region in ("us-east-1", "eu-west-1"):
-        for one in aws("sns", region).list_topics()["Topics"]:
-            if one["TopicArn"].rpartition(":")[2].startswith(OURS):
-                aws("sns", region).delete_topic(TopicArn=one["TopicArn"])
-    aws("cloudwatch").delete_alarms(AlarmNames=[one["AlarmName"] for one in aws("cloudwatch").describe_alarms(AlarmNamePrefix="opsctl-shop-prod")["MetricAlarms"]])
-    ce = aws("ce")
-    for one in ce.get_anomaly_subscriptions()["AnomalySubscriptions"]:
-        if one["SubscriptionName"].startswith(OURS):
-            ce.delete_anomaly_subscription(SubscriptionArn=one["SubscriptionArn"])
-    for one in ce.get_anomaly_monitors()["AnomalyMonitors"]:
-        if one["MonitorName"].startswith(OURS):
-            ce.delete_anomaly_monitor(MonitorArn=one["MonitorArn"])
-    raise SystemExit
 MAIL = [{"SubscriptionType": "EMAIL", "Address": "them@example.com"}]
 
 

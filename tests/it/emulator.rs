@@ -190,7 +190,14 @@ impl Emulator {
         self.control("DELETE", "/_opsctl/faults", "");
     }
 
-    fn control(&self, method: &str, path: &str, body: &str) {
+    /// The faults that nothing has met yet.
+    pub fn faults_left(&self) -> serde_json::Value {
+        let answer = self.control("GET", "/_opsctl/faults", "");
+        let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+        serde_json::from_str(body).expect("a list of faults")
+    }
+
+    fn control(&self, method: &str, path: &str, body: &str) -> String {
         use std::io::{Read, Write};
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("a connection");
         write!(
@@ -202,6 +209,7 @@ impl Emulator {
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("an answer");
         assert!(answer.starts_with("HTTP/1.1 2"), "{answer}");
+        answer
     }
 
     /// What of all that was sent AWS would refuse by its own API models.

@@ -140,7 +140,10 @@ pub fn words(statement: &Value, region: &str, name: &str) -> Option<(&'static st
         Publisher::CloudWatch => "policy alarms",
     };
     let who = publisher.principal();
-    Some((label, format!("{who} may publish for the account {account}")))
+    Some((
+        label,
+        format!("{who} may publish for the account {account}"),
+    ))
 }
 
 /// Whether a service gets through a policy.
