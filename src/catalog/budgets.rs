@@ -266,7 +266,7 @@ pub(super) const FINDINGS: &[Entry] = &[
         id: "budgets.unhealthy",
         title: "AWS calls the budget unhealthy",
         means: "AWS Budgets reports that the budget cannot be evaluated, for the reason that the finding names.",
-        matters: "It is there, and never alerts.",
+        matters: "It is there, and it never alerts anybody.",
         fix: "Correct what the reason names (a filter, a billing view), or remove the budget.",
     },
 ];
