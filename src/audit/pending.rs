@@ -110,13 +110,13 @@ fn of_tags(change: &Change, policy: Option<&TagPolicy>) -> Vec<Finding> {
         } else {
             Severity::Low
         };
-        let are = if missing.len() == 1 {
-            "tag is"
+        let (are, it) = if missing.len() == 1 {
+            ("tag is", "it")
         } else {
-            "tags are"
+            ("tags are", "each")
         };
         let message = format!(
-            "{are} missing, and the policy has a value for each: {}",
+            "{are} missing, and the policy has a value for {it}: {}",
             names(&missing)
         );
         out.push(finding(change, TAGS_MISSING, severity, message, &missing));

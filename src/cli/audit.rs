@@ -40,8 +40,9 @@ Exit codes: 0 no finding fails, 2 a new finding at or above --fail-on, 3 somethi
 `opsctl explain ID` says what a finding means and how to fix it.")]
 pub struct AuditArgs {
     /// What to audit [default: all that the stage's policies list]
-    #[arg(value_name = "CONTROL", value_parser = controls())]
-    pub controls: Vec<Control>,
+    // An id of its own: `controls` is that of the global --control.
+    #[arg(id = "audited", value_name = "CONTROL", value_parser = controls())]
+    pub names: Vec<Control>,
     /// Exit with 2 on findings of this severity or above
     #[arg(long, value_name = "SEVERITY", default_value = FAIL_ON.as_str(), value_parser = severities())]
     pub fail_on: Severity,
@@ -139,11 +140,11 @@ fn chosen(
     environments: &[(Target, Resolved)],
 ) -> Result<Vec<Control>, Failure> {
     let wanted = |control: Control| {
-        let named = args.controls.is_empty() || args.controls.contains(&control);
+        let named = args.names.is_empty() || args.names.contains(&control);
         named && (global.controls.is_empty() || global.controls.contains(&control))
     };
     let listed = |control: Control| {
-        !args.controls.is_empty()
+        !args.names.is_empty()
             || environments.iter().any(|(_, resolved)| {
                 let policies = &resolved.policies;
                 match control {

@@ -114,7 +114,7 @@ fn message(members: &[&Reported]) -> String {
 fn command(level: &str, place: Option<(&str, u32)>, title: &str, message: &str) -> String {
     let message: Vec<String> = message.lines().map(|l| cut(&escape(l), 1000)).collect();
     let place = place.map_or_else(String::new, |(file, line)| {
-        format!("file={},line={line},", property(&escape(file)))
+        format!("file={},line={line},", property(file))
     });
     format!(
         "::{level} {place}title={}::{}\n",

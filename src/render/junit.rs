@@ -46,7 +46,10 @@ pub fn audit(audit: &Audit) -> Result<String, String> {
         }
         report.add_test_suite(suite);
     }
-    report.to_string().map_err(|e| format!("JUnit: {e}"))
+    let text = report.to_string().map_err(|e| format!("JUnit: {e}"))?;
+    // The attribute that not every reader's schema has. Text and attributes of others hold no bare
+    // quotation mark, so this is never one of theirs.
+    Ok(text.replace(" disabled=\"0\"", ""))
 }
 
 fn classname(control: Control) -> String {

@@ -18,7 +18,7 @@ pub(super) fn place(reason: &Reason) -> (String, u32) {
     if file.is_empty() {
         (WORKSPACE.to_owned(), 1)
     } else {
-        (file.replace('\\', "/"), reason.line.max(1))
+        (escape(&file.replace('\\', "/")), reason.line.max(1))
     }
 }
 

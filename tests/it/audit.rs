@@ -428,25 +428,31 @@ fn a_baseline_keeps_what_is_known_from_failing() {
     );
 
     // What could not be seen is not fixed.
-    let blind = json(&opsctl(
-        dir.path(),
-        &[
+    let entry = serde_json::json!({
+        "id": "tags.missing",
+        "control": "tags",
+        "address": "prod/eu-west-1/rds-instance/denied#tags",
+    });
+    let held = serde_json::json!({"kind": "audit", "format_version": "1.0", "findings": [entry]});
+    std::fs::write(&path, held.to_string()).unwrap();
+    for (scenario, fixed) in [("findash", 1), ("findash-denied", 0)] {
+        let args = [
             "audit",
             "tags",
-            "lifecycle",
             "--sandbox",
-            "findash-denied",
+            scenario,
             "--baseline",
             "base.json",
             "--format",
             "json",
-        ],
-    ));
-    assert_eq!(
-        blind["summary"]["baseline"]["fixed"], 0,
-        "{}",
-        blind["summary"]
-    );
+        ];
+        let audit = json(&opsctl(dir.path(), &args));
+        let baseline = &audit["summary"]["baseline"];
+        assert_eq!(
+            (&baseline["fixed"], &baseline["not_looked_at"]),
+            (&fixed.into(), &(1 - fixed).into())
+        );
+    }
 }
 
 #[test]
@@ -528,7 +534,19 @@ fn snapshots_of_every_format() {
 
 fn sarif_validator() -> jsonschema::Validator {
     let text = include_str!("schemas/sarif-2.1.0.json");
-    jsonschema::validator_for(&serde_json::from_str(text).unwrap()).unwrap()
+    let mut schema: serde_json::Value = serde_json::from_str(text).unwrap();
+    // As published, the pattern of the language is no regular expression; it is not used here.
+    for of in ["run", "toolComponent"] {
+        let language = &mut schema["definitions"][of]["properties"]["language"];
+        assert!(
+            language
+                .as_object_mut()
+                .unwrap()
+                .remove("pattern")
+                .is_some()
+        );
+    }
+    jsonschema::validator_for(&schema).unwrap()
 }
 
 /// What GitHub asks for beyond the schema; see its "SARIF support for code scanning".
@@ -881,7 +899,11 @@ fn hostile_names_are_harmless_everywhere() {
     }
     let markdown = render::github::defuse(&render::markdown::audit(&audit));
     plain(&markdown, "markdown");
-    assert!(!markdown.contains("<script>"), "{markdown}");
+    for line in markdown.lines() {
+        // Between backticks nothing is markup.
+        let outside: String = line.split('`').step_by(2).collect();
+        assert!(!outside.contains("<script"), "{line}");
+    }
     assert!(markdown.lines().all(|l| !l.trim_start().starts_with("::")));
     insta::assert_snapshot!("audit_hostile_markdown", markdown);
     let sarif = render::sarif::audit(&audit);

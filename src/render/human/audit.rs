@@ -169,12 +169,14 @@ fn one_kind(context: &Context, lines: &mut Lines, kind: &FindingGroup<'_>, room:
     }
     let mut left = room;
     let mut shown = 0;
-    for (message, members) in &kind.messages {
+    for (i, (message, members)) in kind.messages.iter().enumerate() {
         if left == 0 {
             break;
         }
         context.wrapped(lines, 4, &escape(message), |_, text| text.to_owned());
-        for finding in members.iter().take(left) {
+        // The room is shared out, so that what many have does not hide what a few have.
+        let messages = kind.messages.len() - i;
+        for finding in members.iter().take(left.div_ceil(messages)) {
             address(context, lines, finding.address.as_str());
             if (context.verbose || kind.total() == 1) && !finding.evidence.is_empty() {
                 context.wrapped(lines, 8, &escape(&finding.evidence), Paint::dim);
