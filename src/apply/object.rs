@@ -63,9 +63,7 @@ fn owned(kind: ObjectKind, tags: &Observed<Tags>, planned: &Tags) -> Result<(), 
         },
         Observed::Unknown(error) => Err(Outcome::of(
             OutcomeKind::Failed,
-            format!(
-                "its tags could not be read before the write, so nothing was changed: {error}"
-            ),
+            format!("its tags could not be read before the write, so nothing was changed: {error}"),
         )),
         Observed::Absent if needs_tag(kind) => Err(Outcome::of(
             OutcomeKind::Stale,

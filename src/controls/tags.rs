@@ -102,9 +102,7 @@ pub(crate) fn initial(input: &Input, resource: &Resource) -> Tags {
     let mut one = Resolution::new(input, policy, resource);
     one.resolve();
     let added = one.fields.into_iter();
-    added
-        .filter_map(|f| Some((f.field, f.after?)))
-        .collect()
+    added.filter_map(|f| Some((f.field, f.after?))).collect()
 }
 
 fn policy_origin(policy: &TagPolicy) -> Origin {

@@ -224,7 +224,9 @@ impl SeedResource {
     fn topic(&self, arn: &str) -> TopicItem {
         let named = |p: &Publisher| {
             let who = p.principal().split('.').next();
-            self.publishers.iter().any(|name| Some(name.as_str()) == who)
+            self.publishers
+                .iter()
+                .any(|name| Some(name.as_str()) == who)
         };
         let publishers = Publisher::ALL.into_iter().filter(named).collect();
         TopicItem {

@@ -1,6 +1,7 @@
 //! The integration tests: one binary, its files named after what they prove.
 
 mod architecture;
+mod budgets;
 mod commands;
 mod contract;
 mod emulator;

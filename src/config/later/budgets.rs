@@ -143,7 +143,10 @@ impl Budgets {
                 }
             }
         }
-        if let Some(least) = self.anomaly.as_ref().and_then(|a| a.minimum_impact_usd.as_ref())
+        if let Some(least) = self
+            .anomaly
+            .as_ref()
+            .and_then(|a| a.minimum_impact_usd.as_ref())
             && least.0 < 0.into()
         {
             out.push(Diagnostic::error(

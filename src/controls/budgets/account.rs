@@ -245,7 +245,8 @@ impl Work<'_> {
                 severity: Severity::Low,
                 message: "the billing alarm cannot notify a topic of another region".to_owned(),
                 evidence: format!("not in {BILLING_REGION}: {}", elsewhere.join(", ")),
-                remediation: "write the topic by its name: \"sns:NAME\" is made in us-east-1, too".to_owned(),
+                remediation: "write the topic by its name: \"sns:NAME\" is made in us-east-1, too"
+                    .to_owned(),
                 policy: self.notify_reason(),
             });
         }

@@ -158,9 +158,7 @@ impl Work<'_> {
             // Told of the budget already; a subscription without anybody is none.
             return;
         }
-        if fact.is_none()
-            && topic.is_some_and(|t| footing.get(&t.arn) == Some(&Footing::Unseen))
-        {
+        if fact.is_none() && topic.is_some_and(|t| footing.get(&t.arn) == Some(&Footing::Unseen)) {
             return self.unseen(SUBSCRIPTION, GLOBAL, &name);
         }
         let least = self.policy.anomaly.as_ref();
@@ -168,7 +166,12 @@ impl Work<'_> {
         let wanted = AnomalySubscription {
             name,
             monitors: BTreeSet::from([monitor.to_owned()]),
-            frequency: if topic.is_some() { "IMMEDIATE" } else { "DAILY" }.to_owned(),
+            frequency: if topic.is_some() {
+                "IMMEDIATE"
+            } else {
+                "DAILY"
+            }
+            .to_owned(),
             minimum_impact_usd: Some(least.map_or(Decimal::ZERO, |l| l.value.0.normalize())),
             subscribers,
             extra: BTreeMap::new(),

@@ -74,7 +74,10 @@ impl Work<'_> {
             self.note(format!(
                 "the account pays for others, so its budget covers only {account} itself"
             ));
-            filters.insert("LinkedAccount".to_owned(), BTreeSet::from([account.clone()]));
+            filters.insert(
+                "LinkedAccount".to_owned(),
+                BTreeSet::from([account.clone()]),
+            );
         }
         if resolved.neighbours.is_empty() {
             return Some(filters);
@@ -171,7 +174,9 @@ impl Work<'_> {
                     let told = Told {
                         id: "budgets.split-too-small",
                         severity: Severity::Low,
-                        message: format!("the share of {value} is less than a cent, which is no budget to AWS"),
+                        message: format!(
+                            "the share of {value} is less than a cent, which is no budget to AWS"
+                        ),
                         evidence: format!("{} % of {} USD", percents[&value], usd(amount)),
                         remediation: "raise the share, or leave it out".to_owned(),
                         policy: reason.clone(),
@@ -222,7 +227,9 @@ impl Work<'_> {
             found.push(Told {
                 id: "budgets.no-subscriber",
                 severity: Severity::High,
-                message: "nobody is told: the budget has no alerts, because no target is configured".to_owned(),
+                message:
+                    "nobody is told: the budget has no alerts, because no target is configured"
+                        .to_owned(),
                 evidence: "notify is empty".to_owned(),
                 remediation: format!(
                     "notify = [\"mailto:…\"] in [environments.{}]",
@@ -236,12 +243,16 @@ impl Work<'_> {
                 severity: Severity::High,
                 message: "the budget tells nobody anything: the policy has no alert".to_owned(),
                 evidence: "[budgets.alert] is empty".to_owned(),
-                remediation: "add one: [budgets.alert.early] at_percent = 80, when = \"actual\"".to_owned(),
+                remediation: "add one: [budgets.alert.early] at_percent = 80, when = \"actual\""
+                    .to_owned(),
                 policy: self.rule("budgets"),
             });
         }
         if self.targets.topics.len() > 1 {
-            let rest: Vec<&str> = self.targets.topics[1..].iter().map(|t| t.text.as_str()).collect();
+            let rest: Vec<&str> = self.targets.topics[1..]
+                .iter()
+                .map(|t| t.text.as_str())
+                .collect();
             found.push(Told {
                 id: "budgets.one-topic",
                 severity: Severity::Low,
@@ -349,7 +360,8 @@ impl Work<'_> {
                     .collect::<Vec<_>>()
                     .join(", ")
             ),
-            remediation: "nothing; or beside_foreign = true in [budgets] for one of ours beside it".to_owned(),
+            remediation: "nothing; or beside_foreign = true in [budgets] for one of ours beside it"
+                .to_owned(),
             policy: self.limit_reason(),
         })
     }
@@ -475,9 +487,12 @@ impl Work<'_> {
         Told {
             id: "budgets.unhealthy",
             severity,
-            message: "AWS says that the budget is unhealthy: it is there and never alerts".to_owned(),
+            message: "AWS says that the budget is unhealthy: it is there and never alerts"
+                .to_owned(),
             evidence: format!("HealthStatus UNHEALTHY: {why}"),
-            remediation: "correct what the reason names (a filter, a billing view), or remove the budget".to_owned(),
+            remediation:
+                "correct what the reason names (a filter, a billing view), or remove the budget"
+                    .to_owned(),
             policy: self.rule("budgets"),
         }
     }
@@ -486,14 +501,19 @@ impl Work<'_> {
     fn others(&mut self, all: &[BudgetFact]) {
         let foreign: Vec<&BudgetFact> = all.iter().filter(|f| !self.is_own_budget(f)).collect();
         // What bears our name was told as a conflict, or belongs to a neighbour.
-        let foreign = foreign.into_iter().filter(|f| !f.budget.name.starts_with("opsctl-"));
+        let foreign = foreign
+            .into_iter()
+            .filter(|f| !f.budget.name.starts_with("opsctl-"));
         let foreign: Vec<BudgetFact> = foreign.cloned().collect();
         if !foreign.is_empty() {
             let (n, of) = match foreign.len() {
                 1 => ("1 budget".to_owned(), "stays as it is"),
                 n => (format!("{n} budgets"), "stay as they are"),
             };
-            self.note(format!("{n} of others in the account {} {of}", self.account_id()));
+            self.note(format!(
+                "{n} of others in the account {} {of}",
+                self.account_id()
+            ));
         }
         for fact in &foreign {
             for told in self.foreign_findings(fact) {
@@ -510,10 +530,13 @@ impl Work<'_> {
             && !self.policy.include_credits
             && (types.include_credit || types.include_refund)
         {
-            let what: Vec<&str> = [(types.include_credit, "credits"), (types.include_refund, "refunds")]
-                .into_iter()
-                .filter_map(|(yes, what)| yes.then_some(what))
-                .collect();
+            let what: Vec<&str> = [
+                (types.include_credit, "credits"),
+                (types.include_refund, "refunds"),
+            ]
+            .into_iter()
+            .filter_map(|(yes, what)| yes.then_some(what))
+            .collect();
             found.push(Told {
                 id: "budgets.credits-hide-spend",
                 severity: Severity::Medium,
@@ -526,11 +549,15 @@ impl Work<'_> {
                     "IncludeCredit = {}, IncludeRefund = {}",
                     types.include_credit, types.include_refund
                 ),
-                remediation: "clear them among the budget's charge types, or rely on ours".to_owned(),
+                remediation: "clear them among the budget's charge types, or rely on ours"
+                    .to_owned(),
                 policy: self.rule("budgets.include_credits"),
             });
         }
-        let forecast = theirs.notifications.keys().any(|k| k.when == When::Forecast);
+        let forecast = theirs
+            .notifications
+            .keys()
+            .any(|k| k.when == When::Forecast);
         if theirs.time_unit == "DAILY" && forecast {
             found.push(Told {
                 id: "budgets.forecast-on-daily",
@@ -546,7 +573,10 @@ impl Work<'_> {
             found.push(Told {
                 id: "budgets.no-subscriber",
                 severity: Severity::Medium,
-                message: format!("an alert of the budget {} of somebody else tells nobody", theirs.name),
+                message: format!(
+                    "an alert of the budget {} of somebody else tells nobody",
+                    theirs.name
+                ),
                 evidence: format!("{key}: no subscribers"),
                 remediation: "give it a subscriber".to_owned(),
                 policy: self.rule("budgets.alert"),

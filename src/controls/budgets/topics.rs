@@ -158,7 +158,9 @@ impl Work<'_> {
                 ),
                 Access::Unclear => (
                     Severity::Low,
-                    format!("whether the policy of the topic {name} lets {who} publish hangs on conditions that opsctl does not read"),
+                    format!(
+                        "whether the policy of the topic {name} lets {who} publish hangs on conditions that opsctl does not read"
+                    ),
                 ),
             };
             let told = Told {
@@ -240,7 +242,9 @@ impl Work<'_> {
                 severity: Severity::Medium,
                 message: format!("nobody listens to the topic {name}: it has no subscription"),
                 evidence: "no subscriptions".to_owned(),
-                remediation: "subscribe somebody to it, or notify an address directly: \"mailto:…\"".to_owned(),
+                remediation:
+                    "subscribe somebody to it, or notify an address directly: \"mailto:…\""
+                        .to_owned(),
                 policy: wanted.reason.clone(),
             };
             self.find(&resource, told);

@@ -140,7 +140,10 @@ pub fn words(statement: &Value, region: &str, name: &str) -> Option<(&'static st
         Publisher::CloudWatch => "policy alarms",
     };
     let who = publisher.principal();
-    Some((label, format!("{who} may publish for the account {account}")))
+    Some((
+        label,
+        format!("{who} may publish for the account {account}"),
+    ))
 }
 
 /// Whether a service gets through a policy.
@@ -263,10 +266,7 @@ mod tests {
     #[test]
     fn a_new_topic_lets_alarms_through_and_budgets_not() {
         let policy = parsed(&default_policy(ARN));
-        assert_eq!(
-            access(&policy, Publisher::CloudWatch, ARN),
-            Access::Allowed
-        );
+        assert_eq!(access(&policy, Publisher::CloudWatch, ARN), Access::Allowed);
         assert_eq!(access(&policy, Publisher::Budgets, ARN), Access::Blocked);
         assert_eq!(access(&policy, Publisher::CostAlerts, ARN), Access::Blocked);
     }
@@ -322,16 +322,23 @@ mod tests {
         let budgets = |document: &Value| access(document, Publisher::Budgets, ARN);
         assert_eq!(budgets(&allow(json!({}))), Access::Allowed);
         assert_eq!(
-            budgets(&allow(json!({"StringEquals": {"aws:SourceAccount": "999999999999"}}))),
+            budgets(&allow(
+                json!({"StringEquals": {"aws:SourceAccount": "999999999999"}})
+            )),
             Access::Blocked
         );
         assert_eq!(
-            budgets(&allow(json!({"StringEquals": {"aws:PrincipalOrgID": "o-1"}}))),
+            budgets(&allow(
+                json!({"StringEquals": {"aws:PrincipalOrgID": "o-1"}})
+            )),
             Access::Unclear
         );
         let mut denied = json!({"Statement": statements(&allow(json!({})))});
         let deny = json!({"Effect": "Deny", "Principal": "*", "Action": "*", "Resource": "*"});
-        denied["Statement"].as_array_mut().unwrap().push(deny.clone());
+        denied["Statement"]
+            .as_array_mut()
+            .unwrap()
+            .push(deny.clone());
         assert_eq!(budgets(&denied), Access::Blocked);
         // Refusing plain HTTP is common, and concerns no service.
         let mut https = json!({"Statement": statements(&allow(json!({})))});

@@ -74,7 +74,11 @@ fn rows(group: &Group<'_>) -> Vec<String> {
         match field.sign {
             '+' => format!("+ {label}  {}", text(&field.after)),
             '-' => format!("- {label}  {}", text(&field.before)),
-            _ => format!("! {label}  {} → {}", text(&field.before), text(&field.after)),
+            _ => format!(
+                "! {label}  {} → {}",
+                text(&field.before),
+                text(&field.after)
+            ),
         }
     };
     group.fields.iter().map(row).collect()

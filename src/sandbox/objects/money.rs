@@ -252,7 +252,13 @@ pub fn execute(sandbox: &Sandbox, account: &mut Account, call: &Call) -> Done {
             set_cost_tags(account, entered.0, keys, *active)?;
             entered
         }
-        _ => return Err(refused("budgets", "InvalidAction", "not a call about money")),
+        _ => {
+            return Err(refused(
+                "budgets",
+                "InvalidAction",
+                "not a call about money",
+            ));
+        }
     };
     if lose { Err(lost(operation)) } else { Ok(()) }
 }
@@ -463,7 +469,10 @@ fn check_subscription(account: &Account, operation: &str, wanted: &AnomalySubscr
     if wanted.monitors.is_empty() || wanted.subscribers.is_empty() {
         return wrong("a subscription needs a monitor and a subscriber");
     }
-    if wanted.minimum_impact_usd.is_none_or(|m| m.is_sign_negative()) {
+    if wanted
+        .minimum_impact_usd
+        .is_none_or(|m| m.is_sign_negative())
+    {
         return wrong("a subscription needs a threshold");
     }
     let mut topics_named = 0;

@@ -139,10 +139,7 @@ pub fn execute(sandbox: &Sandbox, account: &mut Account, call: &Call) -> Result<
             if let Some(e) = bad {
                 return Err(refused(operation, "InvalidParameter", e.to_string()));
             }
-            let arn = format!(
-                "arn:aws:sns:{}:{}:{}",
-                topic.region, account.id, topic.name
-            );
+            let arn = format!("arn:aws:sns:{}:{}:{}", topic.region, account.id, topic.name);
             // A topic that is there is answered with, if it does not differ.
             if let Some((there, there_tags)) = held(account, &arn) {
                 let same = fact(&arn, there, there_tags.clone())
@@ -150,7 +147,8 @@ pub fn execute(sandbox: &Sandbox, account: &mut Account, call: &Call) -> Result<
                     .policy_document()
                     == topic.policy_document();
                 if !same || there_tags != *tags {
-                    let message = "Invalid parameter: Topic already exists with different attributes or tags";
+                    let message =
+                        "Invalid parameter: Topic already exists with different attributes or tags";
                     return Err(refused(operation, "InvalidParameter", message));
                 }
             } else {
