@@ -1,6 +1,8 @@
 //! Makes, changes and removes what is ours as a whole.
 
 mod calls;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 

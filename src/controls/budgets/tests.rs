@@ -10,7 +10,6 @@ use rust_decimal::Decimal;
 use super::wanted::shares;
 use crate::cloud::Want;
 use crate::config::Loaded;
-use crate::config::load::SHIPPED;
 use crate::controls::{self, Input};
 use crate::inventory::{
     AlarmDefinition, AlarmFact, BudgetFact, CostTagFact, EnvironmentInventory, MonitorFact,
@@ -37,19 +36,15 @@ fn workspace(more: &str) -> String {
 const USUAL: &str =
     "monthly_budget_usd = 50\nnotify = [\"mailto:ops@shop.example\", \"sns:ops\"]\n";
 
+/// What ships, with another workspace and another policy for budgets.
 fn loaded(workspace: &str, policy: Option<&str>) -> Loaded {
-    let dir = tempfile::TempDir::new().unwrap();
-    let own = policy.map(|text| ("policies/budgets.toml", text));
-    for (path, text) in SHIPPED
-        .into_iter()
-        .chain(own)
-        .chain([("opsctl.toml", workspace)])
-    {
-        let path = dir.path().join(path);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, text).unwrap();
+    let mut loaded = Loaded::read(None);
+    if let Some(text) = policy {
+        let node = loaded.parse("policies/budgets.toml", text.to_owned());
+        loaded.policies.insert("budgets".into(), node.unwrap());
     }
-    let mut loaded = Loaded::read(Some(dir.path()));
+    let node = loaded.parse("opsctl.toml", workspace.to_owned());
+    loaded.take_workspace(node.unwrap());
     loaded.check_all();
     loaded
 }
@@ -632,13 +627,13 @@ fn cost_allocation_tags_are_activated_once_they_are_known() {
 #[test]
 fn a_member_account_is_not_asked_for_cost_allocation_tags() {
     let more = format!(
-        "{USUAL}[environments.root]\naccount = \"999999999999\"\nregions = [\"us-east-1\"]\nstage = \"stage-1\"\n[payer]\nenvironment = \"root\"\n"
+        "{USUAL}[environments.staging]\naccount = \"999999999999\"\nregions = [\"us-east-1\"]\nstage = \"stage-1\"\n[payer]\nenvironment = \"staging\"\n"
     );
     let case = Case::new(&more);
     assert!(!case.want().cost_tags);
     let verdict = case.run();
     assert!(
-        verdict.notes.iter().any(|n| n.contains("that of root")),
+        verdict.notes.iter().any(|n| n.contains("that of staging")),
         "{}",
         told(&verdict)
     );
