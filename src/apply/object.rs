@@ -1,6 +1,8 @@
 //! Makes, changes and removes what is ours as a whole.
 
 mod calls;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 
@@ -33,7 +35,7 @@ impl Planned<'_> {
 /// What is left to do after looking again, or why nothing is.
 enum Look {
     /// It stands like this (`None`: it is not there), and may be written.
-    Go(Option<Object>),
+    Go(Option<Box<Object>>),
     End(Outcome),
 }
 
@@ -124,7 +126,7 @@ async fn look(run: &Run<'_>, target: &Target, planned: &Planned<'_>, again: bool
     {
         return Look::End(end);
     }
-    Look::Go(reading.map(|r| r.object))
+    Look::Go(reading.map(|r| Box::new(r.object)))
 }
 
 pub(super) async fn one(
@@ -148,7 +150,7 @@ pub(super) async fn one(
         };
         for call in calls(
             &change.resource.arn,
-            now.as_ref(),
+            now.as_deref(),
             planned.after,
             planned.tags,
         ) {

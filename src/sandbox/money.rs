@@ -5,7 +5,8 @@ use super::world::Account;
 use super::{Sandbox, gaps};
 use crate::cloud::{CloudError, Target, Want};
 use crate::inventory::{
-    AnomalySubscriptionFact, BudgetFact, CostTagFact, EnvironmentInventory, MonitorFact, Observed,
+    AnomalySubscriptionFact, BudgetFact, CostTagFact, EnvironmentInventory, Gap, MonitorFact,
+    Observed,
 };
 use crate::model::Control;
 
@@ -103,10 +104,13 @@ pub(super) fn observe(
     alarms::observe(sandbox, account, target, want, &controls, seen);
 }
 
+/// The gaps that a refusal leaves: operation, resource, error.
+type Gaps<'a> = dyn Fn(&str, Option<&str>, &CloudError) -> Vec<Gap> + 'a;
+
 fn budgets(
     sandbox: &Sandbox,
     account: &Account,
-    gap: &dyn Fn(&str, Option<&str>, &CloudError) -> Vec<crate::inventory::Gap>,
+    gap: &Gaps<'_>,
     seen: &mut EnvironmentInventory,
 ) -> Observed<Vec<BudgetFact>> {
     let operation = "budgets:DescribeBudgets";

@@ -3,6 +3,7 @@
 mod architecture;
 mod budgets_aws;
 mod audit;
+mod budgets;
 mod commands;
 mod contract;
 mod contract_money;

@@ -24,6 +24,9 @@ pub fn fields(
     before: Option<&Object>,
     after: Option<&Object>,
 ) -> Vec<(String, Option<String>, Option<String>)> {
+    // Two states are told in the same form, so that what stayed is not shown as changed.
+    let all_alike = before.into_iter().chain(after).all(alerts_are_alike);
+    let rows = |object| rows(object, all_alike);
     let before = before.map(rows).unwrap_or_default();
     let after = after.map(rows).unwrap_or_default();
     let text = |rows: &Rows, label: &str| {
@@ -39,11 +42,21 @@ pub fn fields(
         .collect()
 }
 
-fn rows(object: &Object) -> Rows {
+/// Whether everybody is told of every alert, as is usual.
+fn alerts_are_alike(object: &Object) -> bool {
+    let Object::Budget(budget) = object else {
+        return true;
+    };
+    let mut told = budget.notifications.values();
+    let first = told.next();
+    told.all(|others| Some(others) == first)
+}
+
+fn rows(object: &Object, alerts_alike: bool) -> Rows {
     let rows = match object {
         Object::Topic(o) => topic(o),
         Object::CostAllocationTag(o) => cost_tag(o),
-        Object::Budget(o) => budget(o),
+        Object::Budget(o) => budget(o, alerts_alike),
         Object::AnomalyMonitor(o) => monitor(o),
         Object::AnomalySubscription(o) => subscription(o),
         Object::MetricAlarm(o) => metric_alarm(o),
@@ -91,7 +104,7 @@ fn amount(amount: Decimal) -> String {
     }
 }
 
-fn budget(budget: &Budget) -> Rows {
+fn budget(budget: &Budget, alerts_alike: bool) -> Rows {
     let Budget {
         name: _,
         kind,
@@ -119,12 +132,9 @@ fn budget(budget: &Budget) -> Rows {
     }
     rows.push(row("covers", covers(filters)));
     rows.push(row("counts", counts(*cost_types)));
-    let mut all = notifications.iter();
-    let first = all.next();
-    match first {
+    match notifications.values().next() {
         None => rows.push(row("alerts", "none")),
-        // The usual case: everybody is told of everything.
-        Some((_, told)) if all.all(|(_, others)| others == told) => {
+        Some(told) if alerts_alike => {
             let alerts: Vec<String> = notifications.keys().map(alert).collect();
             rows.push(row("alerts", alerts.join(", ")));
             rows.push(row("told", list(told)));
