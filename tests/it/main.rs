@@ -5,6 +5,7 @@ mod commands;
 mod contract;
 mod cost_sources;
 mod emulator;
+mod export_files;
 mod faults;
 mod mistakes;
 mod moto;
