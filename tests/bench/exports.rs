@@ -82,7 +82,10 @@ impl Row {
             format!("Amazon Service Number {}", self.service),
             format!("eu-west-{}", self.region),
             format!("{:012}", self.account + 100_000_000_000),
-            format!("arn:aws:service-{}:eu-west-{}:100000000000:thing/{:08}", self.service, self.region, self.resource),
+            format!(
+                "arn:aws:service-{}:eu-west-{}:100000000000:thing/{:08}",
+                self.service, self.region, self.resource
+            ),
             format!("EU-UsageType:{}", self.usage),
         ]
     }
@@ -92,8 +95,17 @@ fn write_csv(rows: u64, path: &Path) -> Result<(), Failure> {
     let file = BufWriter::new(File::create(path)?);
     let mut out = csv::Writer::from_writer(GzEncoder::new(file, Compression::fast()));
     out.write_record([
-        "BilledCost", "BillingPeriodStart", "ChargePeriodStart", "BillingCurrency", "ChargeCategory",
-        "ServiceName", "RegionId", "SubAccountId", "ResourceId", "x_UsageType", "Tags",
+        "BilledCost",
+        "BillingPeriodStart",
+        "ChargePeriodStart",
+        "BillingCurrency",
+        "ChargeCategory",
+        "ServiceName",
+        "RegionId",
+        "SubAccountId",
+        "ResourceId",
+        "x_UsageType",
+        "Tags",
     ])?;
     for number in 0..rows {
         let row = row(number);
@@ -106,7 +118,10 @@ fn write_csv(rows: u64, path: &Path) -> Result<(), Failure> {
         let tags = serde_json::to_string(&tags)?;
         out.write_record(front.iter().chain(&row.texts()).chain([&tags]))?;
     }
-    out.into_inner().map_err(|e| e.to_string())?.finish()?.flush()?;
+    out.into_inner()
+        .map_err(|e| e.to_string())?
+        .finish()?
+        .flush()?;
     Ok(())
 }
 
@@ -141,7 +156,9 @@ fn write_parquet(rows: u64, path: &Path) -> Result<(), Failure> {
                         .iter()
                         .map(|r| r.millionths as f64 / 1_000_000.0)
                         .collect();
-                    column.typed::<DoubleType>().write_batch(&values, Some(&there), None)?;
+                    column
+                        .typed::<DoubleType>()
+                        .write_batch(&values, Some(&there), None)?;
                 }
                 1 => {
                     let epoch = date(1970, 1, 1);
@@ -150,14 +167,18 @@ fn write_parquet(rows: u64, path: &Path) -> Result<(), Failure> {
                         i64::from(days) * 86_400_000
                     });
                     let values: Vec<i64> = values.collect();
-                    column.typed::<Int64Type>().write_batch(&values, Some(&there), None)?;
+                    column
+                        .typed::<Int64Type>()
+                        .write_batch(&values, Some(&there), None)?;
                 }
                 2..=8 => {
                     let values: Vec<ByteArray> = part
                         .iter()
                         .map(|r| ByteArray::from(r.texts()[leaf - 2].as_str()))
                         .collect();
-                    column.typed::<ByteArrayType>().write_batch(&values, Some(&there), None)?;
+                    column
+                        .typed::<ByteArrayType>()
+                        .write_batch(&values, Some(&there), None)?;
                 }
                 _ => {
                     let (mut defined, mut repeated, mut values) = (vec![], vec![], vec![]);
@@ -206,7 +227,10 @@ fn questions(resources: bool) -> Vec<Question> {
         ask(Granularity::Monthly, vec![Group::Account, Group::Region]),
         ask(Granularity::Monthly, vec![Group::Account, Group::UsageType]),
         ask(Granularity::Monthly, vec![Group::Account, tag("project")]),
-        ask(Granularity::Monthly, vec![Group::Account, tag("environment")]),
+        ask(
+            Granularity::Monthly,
+            vec![Group::Account, tag("environment")],
+        ),
         ask(Granularity::Monthly, vec![Group::Account, tag("team")]),
         Question::Forecast {
             start: TODAY,
@@ -230,7 +254,10 @@ fn read(path: &Path, resources: bool) -> Result<(), Failure> {
         _ => return Err("no answer".into()),
     };
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let peak = status.lines().find(|l| l.starts_with("VmHWM")).unwrap_or_default();
+    let peak = status
+        .lines()
+        .find(|l| l.starts_with("VmHWM"))
+        .unwrap_or_default();
     let resources = if resources { ", with resources" } else { "" };
     println!(
         "{} lines{resources}, {sum} USD, {seconds:.1} s, {peak}",

@@ -166,10 +166,17 @@ fn groups_add_up_and_the_untagged_are_told() {
         ] {
             let parts = ask_all(name, "2026-11-22", &usage(start, end, &groups));
             for (environment, answer) in &whole {
-                assert_eq!(total(answer), total(&parts[environment]), "{name} {groups:?}");
+                assert_eq!(
+                    total(answer),
+                    total(&parts[environment]),
+                    "{name} {groups:?}"
+                );
             }
             if let Some(Group::Tag(_)) = groups.first() {
-                let untagged = parts.values().flat_map(rows).filter(|r| r.keys[0].is_empty());
+                let untagged = parts
+                    .values()
+                    .flat_map(rows)
+                    .filter(|r| r.keys[0].is_empty());
                 assert!(untagged.count() > 0, "{name}");
             }
         }
@@ -193,7 +200,10 @@ fn there_is_something_to_find() {
         let now = names(name, november, end, group);
         now.difference(&before).cloned().collect()
     };
-    assert_eq!(new("findash", Group::Service), ["Amazon OpenSearch Service"]);
+    assert_eq!(
+        new("findash", Group::Service),
+        ["Amazon OpenSearch Service"]
+    );
     assert_eq!(new("acme", Group::Region), ["ap-southeast-1"]);
     for (name, _) in scenario::SCENARIOS {
         let days = Question::Anomalies {
@@ -260,12 +270,12 @@ fn answers_are_paged_billed_and_refused_like_aws_does() {
 
 // ------------------------------------------------------------------ exports
 
-/// All lines of a scenario.
+/// The lines of a scenario, from before what is asked about.
 fn lines(name: &str) -> Vec<Owned> {
     let world = opened(name).world;
     let all: BTreeSet<String> = world.accounts.keys().cloned().collect();
     let mut out = Vec::new();
-    let from = ledger::first_day(TODAY);
+    let from = date(2026, 8, 20);
     let end = TODAY.tomorrow().unwrap();
     ledger::lines(&world, &all, from, end, TODAY, |line| {
         out.push(Owned {
@@ -435,27 +445,53 @@ fn the_newest_complete_delivery_of_each_period_counts_once() {
     let (october, november) = (date(2026, 10, 5), date(2026, 11, 5));
     let part = |day, count| gz(&csv(Form::Focus, &some(day, count)));
     let manifest = |files: &[&str]| {
-        let files: Vec<String> = files.iter().map(|f| format!("s3://b/bill/data/{f}")).collect();
-        serde_json::json!({"dataFiles": files}).to_string().into_bytes()
+        let files: Vec<String> = files
+            .iter()
+            .map(|f| format!("s3://b/bill/data/{f}"))
+            .collect();
+        serde_json::json!({"dataFiles": files})
+            .to_string()
+            .into_bytes()
     };
     let dir = TempDir::new().unwrap();
     let root = dir.path();
     // "Create new": an execution each; the last one of November is not finished.
-    for (execution, count) in [("2026-10-20T08:00:00.000Z-a", 9), ("2026-11-02T08:00:00.000Z-b", 2)] {
+    for (execution, count) in [
+        ("2026-10-20T08:00:00.000Z-a", 9),
+        ("2026-11-02T08:00:00.000Z-b", 2),
+    ] {
         let folder = format!("bill/data/BILLING_PERIOD=2026-10/{execution}");
-        put(root, &format!("{folder}/bill-00001.csv.gz"), &part(october, count));
-        put(root, &format!("{folder}/bill-00002.csv.gz"), &part(october, count));
-        let metadata = format!("bill/metadata/BILLING_PERIOD=2026-10/{execution}/bill-Manifest.json");
-        put(root, &metadata, &manifest(&["bill-00001.csv.gz", "bill-00002.csv.gz"]));
+        put(
+            root,
+            &format!("{folder}/bill-00001.csv.gz"),
+            &part(october, count),
+        );
+        put(
+            root,
+            &format!("{folder}/bill-00002.csv.gz"),
+            &part(october, count),
+        );
+        let metadata =
+            format!("bill/metadata/BILLING_PERIOD=2026-10/{execution}/bill-Manifest.json");
+        put(
+            root,
+            &metadata,
+            &manifest(&["bill-00001.csv.gz", "bill-00002.csv.gz"]),
+        );
     }
     for (execution, count, complete) in [
         ("2026-11-10T08:00:00.000Z-c", 4, true),
         ("2026-11-21T08:00:00.000Z-d", 100, false),
     ] {
         let folder = format!("bill/data/BILLING_PERIOD=2026-11/{execution}");
-        put(root, &format!("{folder}/bill-00001.csv.gz"), &part(november, count));
+        put(
+            root,
+            &format!("{folder}/bill-00001.csv.gz"),
+            &part(november, count),
+        );
         if complete {
-            let metadata = format!("bill/metadata/BILLING_PERIOD=2026-11/{execution}/bill-Manifest.json");
+            let metadata =
+                format!("bill/metadata/BILLING_PERIOD=2026-11/{execution}/bill-Manifest.json");
             put(root, &metadata, &manifest(&["bill-00001.csv.gz"]));
         }
     }
@@ -464,8 +500,14 @@ fn the_newest_complete_delivery_of_each_period_counts_once() {
     assert_eq!(sum, "12");
     assert_eq!(export.files, 3);
     let notes = export.notes.join("\n");
-    assert!(notes.contains("2026-10-20T08:00:00.000Z-a was replaced"), "{notes}");
-    assert!(notes.contains("2026-11-21T08:00:00.000Z-d is not finished"), "{notes}");
+    assert!(
+        notes.contains("2026-10-20T08:00:00.000Z-a was replaced"),
+        "{notes}"
+    );
+    assert!(
+        notes.contains("2026-11-21T08:00:00.000Z-d is not finished"),
+        "{notes}"
+    );
 
     // Overwritten in place: a part that the manifest does not name is from an earlier delivery.
     let dir = TempDir::new().unwrap();
@@ -478,13 +520,29 @@ fn the_newest_complete_delivery_of_each_period_counts_once() {
     put(root, metadata, &manifest(&["bill-00001.csv.gz"]));
     let (sum, export) = sum_of(root);
     assert_eq!(sum, "4.5");
-    assert!(export.notes.join("\n").contains("bill-00002.csv.gz left out"));
-    put(root, metadata, &manifest(&["bill-00001.csv.gz", "bill-00003.csv.gz"]));
+    assert!(
+        export
+            .notes
+            .join("\n")
+            .contains("bill-00002.csv.gz left out")
+    );
+    put(
+        root,
+        metadata,
+        &manifest(&["bill-00001.csv.gz", "bill-00003.csv.gz"]),
+    );
     let error = refused(root);
-    assert!(error.contains("bill-00003.csv.gz, which is not there"), "{error}");
+    assert!(
+        error.contains("bill-00003.csv.gz, which is not there"),
+        "{error}"
+    );
 
     // Two exports in one folder are the same costs twice.
-    put(root, "other/data/BILLING_PERIOD=2026-11/o-00001.csv.gz", &part(november, 1));
+    put(
+        root,
+        "other/data/BILLING_PERIOD=2026-11/o-00001.csv.gz",
+        &part(november, 1),
+    );
     assert!(refused(root).contains("more than one export"));
 }
 
@@ -498,12 +556,17 @@ fn loose_files_of_one_period_replace_each_other_and_their_parts_add_up() {
     put(root, "new-00002.csv", &part(date(2026, 11, 2), 1));
     put(root, "october.csv", &part(date(2026, 10, 2), 1));
     let past = std::time::SystemTime::now() - std::time::Duration::from_secs(86_400);
-    let old = std::fs::File::options().append(true).open(root.join("old-00001.csv"));
+    let old = std::fs::File::options()
+        .append(true)
+        .open(root.join("old-00001.csv"));
     old.unwrap().set_modified(past).unwrap();
     let (sum, export) = sum_of(root);
     assert_eq!(sum, "4.5");
     let notes = export.notes.join("\n");
-    assert!(notes.contains("old was replaced; new was written later"), "{notes}");
+    assert!(
+        notes.contains("old was replaced; new was written later"),
+        "{notes}"
+    );
 }
 
 #[test]
@@ -511,7 +574,9 @@ fn odd_but_right_files_are_read() {
     let mut lines = some(date(2026, 11, 5), 1);
     lines[0].service = "Amazon \"S3\", Glacier\nand more, größer".to_owned();
     lines[0].tags.insert("note".to_owned(), "x".repeat(300_000));
-    lines[0].tags.insert("team".to_owned(), "a, \"b\"".to_owned());
+    lines[0]
+        .tags
+        .insert("team".to_owned(), "a, \"b\"".to_owned());
     let mut text = b"\xef\xbb\xbf".to_vec();
     text.extend(csv(Form::Focus, &lines));
     let (_dir, path) = file("bom.csv", &text);
@@ -555,7 +620,17 @@ fn odd_but_right_files_are_read() {
 fn what_an_export_does_not_hold_is_not_zero() {
     let (_dir, path) = file("x.csv", &csv(Form::Focus, &some(date(2026, 11, 5), 3)));
     let before = usage(date(2026, 10, 1), date(2026, 11, 1), &[]);
-    let export = read(&path, &[before, forecast(TODAY), Question::Anomalies { start: TODAY, end: TODAY }]);
+    let export = read(
+        &path,
+        &[
+            before,
+            forecast(TODAY),
+            Question::Anomalies {
+                start: TODAY,
+                end: TODAY,
+            },
+        ],
+    );
     for answer in &export.answers {
         assert!(matches!(answer, Answer::NoData { .. }), "{answer:?}");
     }
@@ -569,23 +644,62 @@ fn broken_files_say_where() {
     let third = text.lines().nth(3).unwrap();
     let wrong = |from: &str, to: &str| text.replacen(third, &third.replace(from, to), 3);
     let cases: Vec<(&str, Vec<u8>, &str)> = vec![
-        ("cut.csv.gz", packed[..packed.len() / 2].to_vec(), "ends in the middle"),
-        ("end.csv.gz", packed[..packed.len() - 4].to_vec(), "ends in the middle"),
+        (
+            "cut.csv.gz",
+            packed[..packed.len() / 2].to_vec(),
+            "ends in the middle",
+        ),
+        (
+            "end.csv.gz",
+            packed[..packed.len() - 4].to_vec(),
+            "ends in the middle",
+        ),
         ("not.csv.gz", b"no gzip at all".to_vec(), "row 1"),
         ("cut.csv", whole[..whole.len() - 60].to_vec(), "columns"),
-        ("amount.csv", wrong("1.50", "one").into_bytes(), "row 1, column BilledCost: `one` is no amount"),
-        ("day.csv", wrong("2026-11-05T", "soon").into_bytes(), "column ChargePeriodStart"),
-        ("tags.csv", wrong("{\"\"", "[\"\"").into_bytes(), "column Tags"),
-        ("currency.csv", wrong("USD", "").into_bytes(), "without a currency"),
+        (
+            "amount.csv",
+            wrong("1.50", "one").into_bytes(),
+            "row 1, column BilledCost: `one` is no amount",
+        ),
+        (
+            "day.csv",
+            wrong("2026-11-05T", "soon").into_bytes(),
+            "column ChargePeriodStart",
+        ),
+        (
+            "tags.csv",
+            wrong("{\"\"", "[\"\"").into_bytes(),
+            "column Tags",
+        ),
+        (
+            "currency.csv",
+            wrong("USD", "").into_bytes(),
+            "without a currency",
+        ),
         ("empty.csv", Vec::new(), "empty"),
-        ("other.csv", b"a,b\n1,2\n".to_vec(), "neither a FOCUS nor a CUR 2.0"),
-        ("lacks.csv", text.replacen("BilledCost", "Cost", 1).into_bytes(), "lacks the columns BilledCost"),
-        ("old.csv", b"identity/LineItemId,lineItem/UnblendedCost\n1,2\n".to_vec(), "legacy"),
+        (
+            "other.csv",
+            b"a,b\n1,2\n".to_vec(),
+            "neither a FOCUS nor a CUR 2.0",
+        ),
+        (
+            "lacks.csv",
+            text.replacen("BilledCost", "Cost", 1).into_bytes(),
+            "lacks the columns BilledCost",
+        ),
+        (
+            "old.csv",
+            b"identity/LineItemId,lineItem/UnblendedCost\n1,2\n".to_vec(),
+            "legacy",
+        ),
     ];
     for (name, bytes, expected) in cases {
         let (_dir, path) = file(name, &bytes);
         let error = refused(&path);
-        assert!(error.contains(name) && error.contains(expected), "{name}: {error}");
+        assert!(
+            error.contains(name) && error.contains(expected),
+            "{name}: {error}"
+        );
     }
     let mut two = some(date(2026, 11, 5), 2);
     two[1].currency = "EUR".to_owned();
@@ -602,7 +716,13 @@ fn a_damaged_parquet_file_is_an_error_and_never_a_smaller_bill() {
     use crate::export_files::columns::{Amounts, parquet as write};
     use parquet::basic::Compression;
     let lines = some(date(2026, 11, 5), 3000);
-    let whole = write(Form::Focus, &lines, Compression::SNAPPY, Amounts::Double, 1000);
+    let whole = write(
+        Form::Focus,
+        &lines,
+        Compression::SNAPPY,
+        Amounts::Double,
+        1000,
+    );
     let (_dir, path) = file("whole.parquet", &whole);
     assert_eq!(sum_of(&path).0, "4500");
     for keep in [0, 4, 100, whole.len() / 2, whole.len() - 1] {
@@ -625,7 +745,9 @@ fn a_damaged_parquet_file_is_an_error_and_never_a_smaller_bill() {
 #[test]
 fn many_resources_are_bounded_and_their_sum_is_right() {
     let question = usage(date(2026, 11, 1), date(2026, 12, 1), &[Group::Resource]);
-    let mut tally = Tally::new(&[question], TODAY).unwrap().with_most_resources(10);
+    let mut tally = Tally::new(&[question], TODAY)
+        .unwrap()
+        .with_most_resources(10);
     let none = Tags::new();
     let mut sum = Decimal::ZERO;
     for n in 0..1000i64 {
@@ -704,9 +826,7 @@ fn a_steady_rhythm_is_forecast_exactly() {
 fn moto_is_asked_for_costs_and_exports() {
     use opsctl::aws::{AwsCloud, Settings};
     let emulator = crate::emulator::moto();
-    let group = |keys: &[&str], amount: &str| {
-        serde_json::json!({"Keys": keys, "Metrics": {"UnblendedCost": {"Amount": amount, "Unit": "USD"}}})
-    };
+    let group = |keys: &[&str], amount: &str| serde_json::json!({"Keys": keys, "Metrics": {"UnblendedCost": {"Amount": amount, "Unit": "USD"}}});
     let period = |groups: Vec<serde_json::Value>, total: serde_json::Value| {
         serde_json::json!({"ResultsByTime": [{
             "TimePeriod": {"Start": "2026-11-01", "End": "2026-11-23"}, "Estimated": true,
@@ -714,7 +834,10 @@ fn moto_is_asked_for_costs_and_exports() {
     };
     emulator.cost_results(&[
         period(
-            vec![group(&["team$a$b", "AWS Lambda"], "1.5"), group(&["team$", "Tax"], "2E-3")],
+            vec![
+                group(&["team$a$b", "AWS Lambda"], "1.5"),
+                group(&["team$", "Tax"], "2E-3"),
+            ],
             serde_json::json!({}),
         ),
         period(
@@ -750,12 +873,23 @@ fn moto_is_asked_for_costs_and_exports() {
             without_record_types: ["Credit".to_owned()].into(),
         };
         let groups = [Group::Tag("team".to_owned()), Group::Service];
-        let Question::Usage { start, end, granularity, group_by, .. } =
-            usage(date(2026, 11, 1), date(2026, 11, 23), &groups)
+        let Question::Usage {
+            start,
+            end,
+            granularity,
+            group_by,
+            ..
+        } = usage(date(2026, 11, 1), date(2026, 11, 23), &groups)
         else {
             unreachable!()
         };
-        let question = Question::Usage { start, end, granularity, group_by, filter };
+        let question = Question::Usage {
+            start,
+            end,
+            granularity,
+            group_by,
+            filter,
+        };
         let answered = cloud.ask_cost(&target, &question).await.unwrap();
         let told: Vec<_> = rows(&answered.answer)
             .iter()

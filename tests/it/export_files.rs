@@ -168,7 +168,9 @@ pub mod columns {
             out += &match (at, form) {
                 (1, _) if amounts == Amounts::Double => format!("OPTIONAL DOUBLE {name};\n"),
                 (1, _) => format!("REQUIRED INT64 {name} (DECIMAL(18,10));\n"),
-                (3 | 5, Form::Focus) => format!("OPTIONAL INT64 {name} (TIMESTAMP(MILLIS,true));\n"),
+                (3 | 5, Form::Focus) => {
+                    format!("OPTIONAL INT64 {name} (TIMESTAMP(MILLIS,true));\n")
+                }
                 (3 | 5, Form::Cur2) => format!("OPTIONAL INT64 {name} (TIMESTAMP(MICROS,true));\n"),
                 (10, _) => format!(
                     "OPTIONAL group {name} (MAP) {{ REPEATED group key_value {{ REQUIRED BINARY key (STRING); OPTIONAL BINARY value (STRING); }} }}\n"
@@ -218,7 +220,11 @@ pub mod columns {
             let epoch = Date::constant(1970, 1, 1);
             let ticks = |day: Date| {
                 let days = i64::from(day.since(epoch).unwrap().get_days());
-                let per_second = if form == Form::Focus { 1_000 } else { 1_000_000 };
+                let per_second = if form == Form::Focus {
+                    1_000
+                } else {
+                    1_000_000
+                };
                 days * 86_400 * per_second
             };
             let maps: Vec<Tags> = part.iter().map(|line| tags(form, line)).collect();
