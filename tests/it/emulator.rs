@@ -197,6 +197,20 @@ impl Emulator {
         serde_json::from_str(body).expect("a list of faults")
     }
 
+    /// What moto answers to the next questions about costs, in this order.
+    pub fn cost_results(&self, results: &[serde_json::Value]) {
+        let body = serde_json::json!({ "results": results }).to_string();
+        self.control("POST", "/moto-api/static/ce/cost-and-usage-results", &body);
+    }
+
+    /// Puts an object into a bucket, which is made.
+    pub fn object(&self, bucket: &str, key: &str, bytes: &[u8]) {
+        let path = self.folder.path().join("object");
+        std::fs::write(&path, bytes).expect("a file");
+        let path = path.display().to_string();
+        self.python("put_object.py", &[bucket, key, &path]);
+    }
+
     fn control(&self, method: &str, path: &str, body: &str) -> String {
         use std::io::{Read, Write};
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("a connection");

@@ -10,6 +10,7 @@ mod contract_money;
 mod cost;
 mod cost_sources;
 mod emulator;
+mod export_files;
 mod faults;
 mod mistakes;
 mod moto;
