@@ -22,8 +22,8 @@ mod whole;
 #[cfg(test)]
 mod tests;
 
-pub use by_account::tag_keys;
 pub use audit::{AuditInput, CostReport, EnvironmentInput, Users, audit};
+pub use by_account::tag_keys;
 pub use entry::{
     Adjustments, AnomalyEntry, Band, Commitments, CostEntry, DayCost, Mover, OtherAccount,
     RegionCost, ResourceCost, ServiceCost, Share, Shares, TagCost, TagStatus,

@@ -126,7 +126,12 @@ fn payer(scope: PayerScope, today: Date, mut answers: Vec<(Purpose, Outcome)>) -
     }
 }
 
-fn run_with(resolved: &[Resolved], users: Users, payers: &[PayerAnswers], today: Date) -> CostReport {
+fn run_with(
+    resolved: &[Resolved],
+    users: Users,
+    payers: &[PayerAnswers],
+    today: Date,
+) -> CostReport {
     let environments: Vec<EnvironmentInput<'_>> = resolved
         .iter()
         .map(|r| EnvironmentInput {
@@ -230,7 +235,12 @@ fn on_the_first_nothing_is_compared_and_it_is_said() {
     assert_eq!(entry.previous_same_days, None);
     assert_eq!(entry.change, None);
     assert!(entry.top_movers.is_empty());
-    assert!(entry.notes.iter().any(|n| n.contains("no day of this month is complete")));
+    assert!(
+        entry
+            .notes
+            .iter()
+            .any(|n| n.contains("no day of this month is complete"))
+    );
     // The estimate rests on last month: 30 days at 2.
     assert_eq!(entry.forecast_month_end.as_deref(), Some("60.00"));
     assert_eq!(entry.forecast_basis.as_deref(), Some("own-estimate"));
@@ -279,7 +289,10 @@ fn without_a_forecast_of_aws_there_is_an_estimate_that_says_so() {
             "AccessDeniedException",
         ),
     ] {
-        let report = steady(today, vec![(Purpose::Forecast(ACCOUNT.to_owned()), outcome)]);
+        let report = steady(
+            today,
+            vec![(Purpose::Forecast(ACCOUNT.to_owned()), outcome)],
+        );
         let entry = &report.entries[0];
         assert_eq!(entry.forecast_basis.as_deref(), Some("own-estimate"));
         assert_eq!(entry.forecast_month_end.as_deref(), Some("60.00"));
@@ -366,7 +379,11 @@ fn a_new_account_without_data_is_unknown_but_no_gap() {
     );
     assert_eq!(report.entries[0].month_to_date, None);
     assert!(report.gaps.is_empty());
-    assert!(report.notes[0].contains("no cost data yet"), "{:?}", report.notes);
+    assert!(
+        report.notes[0].contains("no cost data yet"),
+        "{:?}",
+        report.notes
+    );
 }
 
 #[test]
@@ -375,7 +392,11 @@ fn findings_of_a_bad_month() {
     let rows = each_day(today, |day| {
         let this = day >= date(2026, 11, 1);
         let mut rows = vec![
-            row(day, &[ACCOUNT, "Amazon RDS"], if this { "4.50" } else { "2" }),
+            row(
+                day,
+                &[ACCOUNT, "Amazon RDS"],
+                if this { "4.50" } else { "2" },
+            ),
             row(day, &[ACCOUNT, "Tax"], "0.5"),
         ];
         if this {
@@ -470,12 +491,20 @@ fn findings_of_a_bad_month() {
 
 #[test]
 fn being_over_the_budget_by_a_fifth_is_critical() {
-    for (budget, severity) in [("44", None), ("43", Some(Severity::High)), ("36", Some(Severity::Critical))] {
+    for (budget, severity) in [
+        ("44", None),
+        ("43", Some(Severity::High)),
+        ("36", Some(Severity::Critical)),
+    ] {
         let today = date(2026, 11, 22);
         let rows = each_day(today, |day| vec![row(day, &[ACCOUNT, "Lambda"], "2")]);
         let report = run(
             &prod(&format!("monthly_budget_usd = {budget}")),
-            &[payer(scope(&[]), today, vec![(Purpose::Daily, answered(usage(rows)))])],
+            &[payer(
+                scope(&[]),
+                today,
+                vec![(Purpose::Daily, answered(usage(rows)))],
+            )],
             today,
         );
         let found = report.findings.iter().find(|f| f.id == "cost.over-budget");
@@ -560,7 +589,12 @@ fn currencies_are_never_added() {
     assert!(b.notes.iter().any(|n| n.contains("CNY")));
     assert_eq!(whole.month_to_date, None);
     assert!(whole.notes.iter().any(|n| n.contains("CNY and USD")));
-    assert!(report.findings.iter().all(|f| f.address.environment() == "a"));
+    assert!(
+        report
+            .findings
+            .iter()
+            .all(|f| f.address.environment() == "a")
+    );
 }
 
 #[test]
@@ -586,7 +620,11 @@ fn environments_on_one_account_are_told_apart_by_their_tag_or_not_at_all() {
         (Purpose::Daily, answered(usage(daily()))),
         (shared.clone(), answered(usage(by_tag))),
     ];
-    let report = run(&environments, &[payer(scope.clone(), today, answers)], today);
+    let report = run(
+        &environments,
+        &[payer(scope.clone(), today, answers)],
+        today,
+    );
     let names: Vec<_> = report
         .entries
         .iter()
@@ -626,7 +664,11 @@ fn other_accounts_of_the_payer_are_part_of_the_whole() {
     });
     let report = run(
         &prod(""),
-        &[payer(scope(&[]), today, vec![(Purpose::Daily, answered(usage(rows)))])],
+        &[payer(
+            scope(&[]),
+            today,
+            vec![(Purpose::Daily, answered(usage(rows)))],
+        )],
         today,
     );
     let whole = report.entries.last().unwrap();
@@ -641,14 +683,21 @@ fn cost_per_user() {
     let today = date(2026, 11, 22);
     let rows = || each_day(today, |day| vec![row(day, &[ACCOUNT, "Lambda"], "2")]);
     let per_user = |users: Users| {
-        let payers = [payer(scope(&[]), today, vec![(Purpose::Daily, answered(usage(rows())))])];
+        let payers = [payer(
+            scope(&[]),
+            today,
+            vec![(Purpose::Daily, answered(usage(rows())))],
+        )];
         let report = run_with(&prod(""), users, &payers, today);
         report.entries[0].per_user.clone()
     };
     assert_eq!(per_user(Users::Configured(1000)).as_deref(), Some("0.06"));
     assert_eq!(per_user(Users::Configured(0)), None);
     assert_eq!(per_user(Users::NotTold), None);
-    assert_eq!(per_user(Users::Measured(dec("7"), "M".to_owned())).as_deref(), Some("8.5714"));
+    assert_eq!(
+        per_user(Users::Measured(dec("7"), "M".to_owned())).as_deref(),
+        Some("8.5714")
+    );
     assert_eq!(per_user(Users::Unknown("denied".to_owned())), None);
 }
 
@@ -665,7 +714,11 @@ fn two_hundred_services() {
     });
     let report = run(
         &prod(""),
-        &[payer(scope(&[]), today, vec![(Purpose::Daily, answered(usage(rows)))])],
+        &[payer(
+            scope(&[]),
+            today,
+            vec![(Purpose::Daily, answered(usage(rows)))],
+        )],
         today,
     );
     adds_up(&report);
@@ -711,7 +764,10 @@ fn commitments_by_their_record_types() {
 fn commitments_and_tag_keys_are_asked_for_only_with_a_reason() {
     let today = date(2026, 11, 22);
     let needs = |kinds: &[&str], tag_value: &str| -> Vec<Purpose> {
-        let rows = kinds.iter().map(|k| row(date(2026, 11, 1), &[ACCOUNT, k], "1")).collect();
+        let rows = kinds
+            .iter()
+            .map(|k| row(date(2026, 11, 1), &[ACCOUNT, k], "1"))
+            .collect();
         let so_far = payer(
             scope(&["team"]),
             today,
@@ -719,7 +775,11 @@ fn commitments_and_tag_keys_are_asked_for_only_with_a_reason() {
                 (Purpose::RecordTypes, answered(usage(rows))),
                 (
                     Purpose::Tag("team".to_owned()),
-                    answered(usage(vec![row(date(2026, 11, 1), &[ACCOUNT, tag_value], "1")])),
+                    answered(usage(vec![row(
+                        date(2026, 11, 1),
+                        &[ACCOUNT, tag_value],
+                        "1",
+                    )])),
                 ),
             ],
         )
@@ -766,40 +826,70 @@ fn percentages_have_a_whole() {
 
 /// All sums of a report that have to be right to the cent.
 fn adds_up(report: &CostReport) {
-    let sum = |amounts: &mut dyn Iterator<Item = Option<Decimal>>| amounts.flatten().sum::<Decimal>();
+    let sum =
+        |amounts: &mut dyn Iterator<Item = Option<Decimal>>| amounts.flatten().sum::<Decimal>();
     let Some((whole, entries)) = report.entries.split_last() else {
         panic!("no entries");
     };
-    let others: Decimal = whole.other_accounts.iter().map(|o| dec(&o.month_to_date)).sum();
+    let others: Decimal = whole
+        .other_accounts
+        .iter()
+        .map(|o| dec(&o.month_to_date))
+        .sum();
     let parts = sum(&mut entries.iter().map(|e| number(&e.month_to_date)));
     assert_eq!(number(&whole.month_to_date), Some(parts + others));
     for entry in &report.entries {
         let check = |name: &str, total: &Option<String>, parts: Decimal| {
-            assert_eq!(number(total), Some(parts), "{name} of {:?}", entry.environment);
+            assert_eq!(
+                number(total),
+                Some(parts),
+                "{name} of {:?}",
+                entry.environment
+            );
         };
         let services = |pick: fn(&super::ServiceCost) -> &Option<String>| {
             sum(&mut entry.by_service.iter().map(|s| number(pick(s))))
         };
-        check("services", &entry.month_to_date, services(|s| &s.month_to_date));
+        check(
+            "services",
+            &entry.month_to_date,
+            services(|s| &s.month_to_date),
+        );
         check(
             "services of last month",
             &entry.previous_full_month,
             services(|s| &s.previous_full_month),
         );
         if entry.compared_days > 0 {
-            check("same days", &entry.month_to_date_same_days, services(|s| &s.month_to_date_same_days));
-            check("previous same days", &entry.previous_same_days, services(|s| &s.previous_same_days));
+            check(
+                "same days",
+                &entry.month_to_date_same_days,
+                services(|s| &s.month_to_date_same_days),
+            );
+            check(
+                "previous same days",
+                &entry.previous_same_days,
+                services(|s| &s.previous_same_days),
+            );
             check("change", &entry.change, services(|s| &s.change));
         }
         let month = entry.month.clone().unwrap();
         let this = |d: &&super::DayCost| d.date.to_string() >= month;
-        let days: Decimal = entry.daily.iter().filter(this).map(|d| dec(&d.amount)).sum();
+        let days: Decimal = entry
+            .daily
+            .iter()
+            .filter(this)
+            .map(|d| dec(&d.amount))
+            .sum();
         check("days", &entry.month_to_date, days);
     }
 }
 
 fn amounts() -> impl Strategy<Value = Vec<Decimal>> {
-    prop::collection::vec((-2_000_000i64..9_000_000, 0u32..8).prop_map(|(n, s)| Decimal::new(n, s)), 0..40)
+    prop::collection::vec(
+        (-2_000_000i64..9_000_000, 0u32..8).prop_map(|(n, s)| Decimal::new(n, s)),
+        0..40,
+    )
 }
 
 proptest! {
@@ -876,12 +966,23 @@ proptest! {
 pub fn sample() -> Vec<CostEntry> {
     let today = date(2026, 11, 22);
     let rows = each_day(today, |day| {
-        let weekend = matches!(day.weekday(), jiff::civil::Weekday::Saturday | jiff::civil::Weekday::Sunday);
+        let weekend = matches!(
+            day.weekday(),
+            jiff::civil::Weekday::Saturday | jiff::civil::Weekday::Sunday
+        );
         let late = day >= date(2026, 11, 12);
         vec![
             row(day, &[ACCOUNT, "Amazon Relational Database Service"], "1.1"),
-            row(day, &[ACCOUNT, "AWS Lambda"], if weekend { "0.3" } else { "0.9" }),
-            row(day, &[ACCOUNT, "EC2 - Other"], if late { "1.9" } else { "0.4" }),
+            row(
+                day,
+                &[ACCOUNT, "AWS Lambda"],
+                if weekend { "0.3" } else { "0.9" },
+            ),
+            row(
+                day,
+                &[ACCOUNT, "EC2 - Other"],
+                if late { "1.9" } else { "0.4" },
+            ),
             row(day, &[ACCOUNT, "<script>|`x`"], "0.01"),
         ]
     });

@@ -19,7 +19,7 @@ use crate::render::text::{cut, escape, pad, plural, width, wrap};
 const SERVICES: usize = 10;
 
 /// Columns of a label in front of its text.
-const LABEL: usize = 15;
+const LABEL: usize = 16;
 
 /// From this width on there is room for bars.
 const WIDE: usize = 110;
@@ -45,9 +45,12 @@ pub fn cost(entries: &[CostEntry], generated_at: &str, api: &ApiUse, style: &Sty
     }
     lines.blank();
     not_asked(&context, &mut lines, entries);
-    context.wrapped(&mut lines, 0, &closing(entries, generated_at, api), |p, t| {
-        p.dim(t)
-    });
+    context.wrapped(
+        &mut lines,
+        0,
+        &closing(entries, generated_at, api),
+        |p, t| p.dim(t),
+    );
     lines.finish()
 }
 
@@ -116,10 +119,7 @@ fn days(context: &Context, lines: &mut Lines, entry: &CostEntry) {
             context.paint.dim(&text(before)),
             text(now)
         ));
-        let under = format!(
-            "{} {this_month}",
-            pad(&last_month, before.len())
-        );
+        let under = format!("{} {this_month}", pad(&last_month, before.len()));
         lines.push(format!(
             "  {}{}",
             " ".repeat(LABEL),
@@ -157,7 +157,11 @@ fn services(context: &Context, lines: &mut Lines, entry: &CostEntry) {
     } else {
         columns.push(format!("all {last}"));
     }
-    let most = if context.verbose { usize::MAX } else { SERVICES };
+    let most = if context.verbose {
+        usize::MAX
+    } else {
+        SERVICES
+    };
     let shown: Vec<&ServiceCost> = entry.by_service.iter().take(most).collect();
     let cells = |s: &ServiceCost| {
         let mut out = vec![plain(&s.month_to_date)];
@@ -166,7 +170,11 @@ fn services(context: &Context, lines: &mut Lines, entry: &CostEntry) {
                 plain(&s.month_to_date_same_days),
                 plain(&s.previous_same_days),
                 amount(&s.change).map_or_else(String::new, |c| {
-                    if c.is_zero() { String::new() } else { signed(c) }
+                    if c.is_zero() {
+                        String::new()
+                    } else {
+                        signed(c)
+                    }
                 }),
                 change_percent(s),
             ]);
@@ -293,7 +301,13 @@ fn rest(context: &Context, lines: &mut Lines, entry: &CostEntry) {
     if !tags.is_empty() {
         lines.blank();
         for tag in tags {
-            fact(context, lines, &format!("Tag {}", tag.key), &tag.text, tag.tone);
+            fact(
+                context,
+                lines,
+                &format!("Tag {}", tag.key),
+                &tag.text,
+                tag.tone,
+            );
         }
     }
     let facts = facts(entry);
@@ -305,7 +319,10 @@ fn rest(context: &Context, lines: &mut Lines, entry: &CostEntry) {
     }
     if !entry.by_resource.is_empty() {
         lines.blank();
-        lines.push(format!("  {}", context.paint.dim("Most expensive resources")));
+        lines.push(format!(
+            "  {}",
+            context.paint.dim("Most expensive resources")
+        ));
         let most = if context.verbose { 20 } else { 5 };
         for resource in entry.by_resource.iter().take(most) {
             let value = crate::render::text::decimal(&resource.month_to_date).unwrap_or_default();
@@ -320,7 +337,10 @@ fn rest(context: &Context, lines: &mut Lines, entry: &CostEntry) {
     if !notes.is_empty() {
         lines.blank();
         for note in notes {
-            for (i, row) in wrap(&note, context.width.saturating_sub(4)).iter().enumerate() {
+            for (i, row) in wrap(&note, context.width.saturating_sub(4))
+                .iter()
+                .enumerate()
+            {
                 let mark = if i == 0 { "  - " } else { "    " };
                 lines.push(context.paint.dim(&format!("{mark}{row}")));
             }
@@ -367,9 +387,11 @@ fn together(context: &Context, lines: &mut Lines, entry: &CostEntry, entries: &[
     });
     for (i, row) in rows.iter().enumerate() {
         let [name, cells @ ..] = row;
-        let room = widths[0].min(context.width.saturating_sub(
-            2 + widths.iter().skip(1).map(|w| w + 2).sum::<usize>(),
-        ));
+        let room = widths[0].min(
+            context
+                .width
+                .saturating_sub(2 + widths.iter().skip(1).map(|w| w + 2).sum::<usize>()),
+        );
         let mut text = format!("  {}", pad(&cut(name, room), room));
         for (cell, w) in cells.iter().zip(widths.iter().skip(1)) {
             text.push_str(&" ".repeat(2 + w - width(cell)));
@@ -402,7 +424,12 @@ fn not_asked(context: &Context, lines: &mut Lines, entries: &[CostEntry]) {
         }
     }
     for text in all {
-        context.wrapped(lines, 0, &format!("Not asked: {}", escape(text)), Paint::yellow);
+        context.wrapped(
+            lines,
+            0,
+            &format!("Not asked: {}", escape(text)),
+            Paint::yellow,
+        );
     }
 }
 
