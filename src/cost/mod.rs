@@ -20,7 +20,7 @@ pub mod usage_type;
 mod whole;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use audit::{AuditInput, CostReport, EnvironmentInput, Users, audit};
 pub use by_account::tag_keys;

@@ -224,7 +224,19 @@ fn boundary_days() {
     ]
     .map(days_line)
     .into();
-    assert_snapshot!(lines.join("\n"), @"");
+    assert_snapshot!(lines.join("\n"), @r#"
+    2026-11-01: to date 2.00, month end 60.00 (cost-explorer), compared 0 days: - with -, last month 62.00, days 32
+    2026-11-02: to date 4.00, month end 60.00 (cost-explorer), compared 1 days: 2.00 with 2.00, last month 62.00, days 33
+    2026-11-22: to date 44.00, month end 60.00 (cost-explorer), compared 21 days: 42.00 with 42.00, last month 62.00, days 53
+    2026-11-30: to date 60.00, month end 60.00 (cost-explorer), compared 29 days: 58.00 with 58.00, last month 62.00, days 61
+    2026-12-31: to date 62.00, month end 62.00 (cost-explorer), compared 30 days: 60.00 with 60.00, last month 60.00, days 61
+    2027-01-01: to date 2.00, month end 62.00 (cost-explorer), compared 0 days: - with -, last month 62.00, days 32
+    2026-03-29: to date 58.00, month end 62.00 (cost-explorer), compared 28 days: 56.00 with 56.00, last month 56.00, days 57
+    2026-03-31: to date 62.00, month end 62.00 (cost-explorer), compared 28 days: 56.00 with 56.00, last month 56.00, days 59
+    2028-02-29: to date 58.00, month end 58.00 (cost-explorer), compared 28 days: 56.00 with 56.00, last month 62.00, days 60
+    2028-03-31: to date 62.00, month end 62.00 (cost-explorer), compared 29 days: 58.00 with 58.00, last month 58.00, days 60
+    2028-03-01: to date 2.00, month end 62.00 (cost-explorer), compared 0 days: - with -, last month 58.00, days 30
+    "#);
 }
 
 #[test]
@@ -481,7 +493,44 @@ fn findings_of_a_bad_month() {
             )
         })
         .collect();
-    assert_snapshot!(shown.concat(), @"");
+    assert_snapshot!(shown.concat(), @r#"
+    critical cost.over-budget prod/global/cost/total#cost
+      132.00 USD spent this month, 132.0 % of the budget of 100.00 USD
+      month to date 132.00 USD, budget 100.00 USD, forecast for the month 180.00 USD; most of it: Amazon RDS 99.00 USD, AWS Glue 22.00 USD, Tax 11.00 USD
+      opsctl.toml:8 environments.prod.monthly_budget_usd
+    high cost.anomaly prod/global/cost/anomaly-a-1#cost
+      AWS saw an anomaly in Amazon RDS: 120.46 USD more than expected
+      from 2026-11-03, goes on
+      builtin:policies/cost.toml:21 cost.anomaly.above_usd
+    medium cost.service-growth prod/global/cost/amazon-rds#cost
+      Amazon RDS costs 52.50 USD more than in the same days of last month (+125.0 %)
+      days 1 to 21: 94.50 USD this month, 42.00 USD last month; thresholds 30 % and 20.00 USD
+      builtin:policies/cost.toml:17 cost.growth.above_percent
+    medium cost.new-service prod/global/cost/aws-glue#cost
+      AWS Glue is new: 22.00 USD this month, nothing last month
+      2026-11-01 to 2026-11-22: 22.00 USD; 2026-10-01 to 2026-11-01: 0.00 USD; threshold 5.00 USD
+      builtin:policies/cost.toml:8 cost.new_service_above_usd
+    medium cost.new-region prod/global/cost/region-ap-south-1#cost
+      ap-south-1 is new: 32.00 USD this month, nothing last month, and opsctl.toml does not name it
+      regions of opsctl.toml: eu-west-1; threshold 1.00 USD
+      builtin:policies/cost.toml:9 cost.new_region_above_usd
+    medium cost.tag-not-activated prod/global/cost/tag-project#cost
+      the tag `project` is not activated for cost allocation: who spends what is not known by it
+      Cost Explorer shows all spend without this tag, and does not list its key as active
+      builtin:policies/tags.toml:5 tags.required
+    medium cost.untagged prod/global/cost/tag-team#cost
+      50.0 % of the spend has no tag `team`
+      71.50 USD without it this month; tax cannot be tagged and is not counted; threshold 10 %
+      builtin:policies/cost.toml:7 cost.untagged_above_percent
+    medium cost.above-stage-band prod/global/cost/total#cost
+      the month is expected to end at 180.00 USD, more than stage-1 is meant to cost
+      stage-1 (One box, no regrets) costs 20.00 to 100.00 USD a month
+      builtin:stacks/stage-1.toml:2 stage.monthly_cost_usd
+    low cost.credits-hide-spend prod/global/cost/credits#cost
+      credits and refunds of 101.50 USD hide spend: the bill shows 30.50 USD, without them it is 132.00 USD
+      this month: credits -100.00, refunds -1.50; last month: credits 0.00, refunds 0.00 USD
+      builtin:policies/cost.toml:11 cost.credits_above_usd
+    "#);
     assert_eq!(
         report.entries[0].tag_status.get("project"),
         Some(&TagStatus::NotActivated)
@@ -547,8 +596,8 @@ fn credits_that_count_may_make_a_month_negative() {
 fn currencies_are_never_added() {
     let today = date(2026, 11, 22);
     let environments = resolved(
-        "[environments.a]\naccount = \"111111111111\"\nregions = [\"eu-west-1\"]\nstage = \"stage-1\"\nmonthly_budget_usd = 50\n\
-         [environments.b]\naccount = \"222222222222\"\nregions = [\"eu-west-1\"]\nstage = \"stage-1\"\nmonthly_budget_usd = 50\n",
+        "[environments.dev]\naccount = \"111111111111\"\nregions = [\"eu-west-1\"]\nstage = \"stage-1\"\nmonthly_budget_usd = 50\n\
+         [environments.prod]\naccount = \"222222222222\"\nregions = [\"eu-west-1\"]\nstage = \"stage-1\"\nmonthly_budget_usd = 50\n",
     );
     let payers: Vec<PayerAnswers> = [("111111111111", "USD"), ("222222222222", "CNY")]
         .map(|(account, currency)| {
@@ -593,7 +642,7 @@ fn currencies_are_never_added() {
         report
             .findings
             .iter()
-            .all(|f| f.address.environment() == "a")
+            .all(|f| f.address.environment() == "dev")
     );
 }
 
@@ -962,8 +1011,8 @@ proptest! {
     }
 }
 
-/// An entry in words, for the snapshots of what people see.
-pub fn sample() -> Vec<CostEntry> {
+/// Entries for the snapshots of what people see.
+pub(crate) fn sample() -> Vec<CostEntry> {
     let today = date(2026, 11, 22);
     let rows = each_day(today, |day| {
         let weekend = matches!(
