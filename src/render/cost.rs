@@ -68,7 +68,11 @@ pub(super) fn change_percent(service: &ServiceCost) -> String {
 }
 
 pub(super) fn signed_percent(percent: &str) -> String {
-    let sign = if percent.starts_with('-') { "" } else { "+" };
+    let sign = if percent.starts_with('-') || percent == "0.0" {
+        ""
+    } else {
+        "+"
+    };
     format!("{sign}{} %", escape(percent))
 }
 

@@ -18,6 +18,9 @@ use crate::render::text::{cut, escape, pad, plural, width, wrap};
 /// Services shown without `-v`.
 const SERVICES: usize = 10;
 
+/// Columns that the name of a service has at least.
+const LEAST_NAME: usize = 14;
+
 /// Columns of a label in front of its text.
 const LABEL: usize = 16;
 
@@ -219,7 +222,7 @@ fn services(context: &Context, lines: &mut Lines, entry: &CostEntry) {
             Decimal::ZERO,
         ));
     }
-    let widths: Vec<usize> = (0..columns.len())
+    let mut widths: Vec<usize> = (0..columns.len())
         .map(|i| {
             rows.iter()
                 .filter_map(|(_, cells, ..)| cells.get(i))
@@ -229,15 +232,20 @@ fn services(context: &Context, lines: &mut Lines, entry: &CostEntry) {
                 .unwrap_or(0)
         })
         .collect();
-    let numbers: usize = widths.iter().map(|w| w + 2).sum();
+    // On a narrow terminal the last columns go, not the names.
+    let total = |widths: &[usize]| widths.iter().map(|w| w + 2).sum::<usize>();
+    while widths.len() > 1 && 2 + LEAST_NAME + total(&widths) > context.width {
+        widths.pop();
+    }
+    let numbers = total(&widths);
     let wide = context.width >= WIDE;
     let bars = if wide { 22 } else { 0 };
     let longest = rows.iter().map(|(name, ..)| width(name)).max().unwrap_or(0);
     let room = context
         .width
         .saturating_sub(2 + numbers + bars)
-        .max(12)
-        .min(longest.max(12));
+        .max(LEAST_NAME)
+        .min(longest.max(LEAST_NAME));
     let line = |name: &str, cells: &[String]| {
         let mut out = format!("  {}", pad(&cut(name, room), room));
         for (i, w) in widths.iter().enumerate() {
@@ -259,7 +267,7 @@ fn services(context: &Context, lines: &mut Lines, entry: &CostEntry) {
             std::cmp::Ordering::Equal => text.to_owned(),
         };
         let tail: usize = widths.iter().skip(3).map(|w| w + 2).sum();
-        let painted = if compared && cells.len() > 4 {
+        let painted = if compared && cells.len() > 4 && tail > 0 {
             let at = text
                 .char_indices()
                 .rev()
