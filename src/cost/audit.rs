@@ -92,9 +92,7 @@ pub fn audit(input: &AuditInput<'_>) -> CostReport {
             .collect();
         gaps(payer, &members, &mut report.gaps);
         notes(payer, input, &mut report.notes);
-        let daily = payer
-            .answer(&Purpose::Daily)
-            .and_then(|a| table(a, &days));
+        let daily = payer.answer(&Purpose::Daily).and_then(|a| table(a, &days));
         let complete = complete_days(daily.as_ref(), &days);
         let (subjects, rest) = subjects(payer, &members, daily.as_ref(), &days, input);
         for (position, subject) in subjects {
@@ -121,9 +119,9 @@ pub fn audit(input: &AuditInput<'_>) -> CostReport {
     report.entries.push(whole);
     report.gaps.sort();
     report.gaps.dedup();
-    report.findings.sort_by(|a, b| {
-        (b.severity, &a.address, &a.id).cmp(&(a.severity, &b.address, &b.id))
-    });
+    report
+        .findings
+        .sort_by(|a, b| (b.severity, &a.address, &a.id).cmp(&(a.severity, &b.address, &b.id)));
     report
 }
 
@@ -216,9 +214,7 @@ fn subjects<'a>(
             .or_default()
             .push((*position, member));
     }
-    let of = |account: &str| {
-        daily.map(|t| t.by_first.get(account).cloned().unwrap_or_default())
-    };
+    let of = |account: &str| daily.map(|t| t.by_first.get(account).cloned().unwrap_or_default());
     for (account, group) in &by_account {
         let first = group.first().map_or(0, |(position, _)| *position);
         let together = |group: &[(usize, &'a EnvironmentInput<'a>)]| Subject {
@@ -321,13 +317,11 @@ fn payer_wide(
     ];
     let mut notes = BTreeSet::new();
     let mut asked = false;
+    let mut none = 0;
     for purpose in &all {
         match payer.outcome(purpose) {
-            Some(Outcome::NotAsked {
-                wanted: false,
-                reason,
-            }) => {
-                notes.insert(format!("n/a: {reason}"));
+            Some(Outcome::NotAsked { wanted: false, .. }) => {
+                none += 1;
                 asked = true;
             }
             Some(Outcome::NotAsked { reason, .. }) => {
@@ -347,6 +341,9 @@ fn payer_wide(
             None => {}
         }
     }
+    if none == all.len() {
+        notes.insert("n/a: no charge is of Savings Plans or reservations".to_owned());
+    }
     if asked {
         let [utilization, coverage, reserved, reserved_coverage] = all.map(percent_of);
         let commitments = Commitments {
@@ -357,7 +354,10 @@ fn payer_wide(
             note: (!notes.is_empty()).then(|| notes.into_iter().collect::<Vec<_>>().join("; ")),
         };
         findings::commitments(&mut report.findings, &commitments, payer, member);
-        let alone = input.environments.iter().filter(|e| e.payer == member.payer);
+        let alone = input
+            .environments
+            .iter()
+            .filter(|e| e.payer == member.payer);
         if alone.count() == 1
             && let Some(entry) = report
                 .entries

@@ -13,9 +13,15 @@ use super::splits::{TwoMonths, of_account};
 use super::steps::{Outcome, PayerAnswers, Purpose, only_untagged};
 use super::usage_type::{Kind, kind};
 use crate::config::Resolved;
+use crate::model::grouped;
 
 /// Splits that are known by account.
-pub(super) fn by_account(entry: &mut CostEntry, payer: &PayerAnswers, subject: &Subject<'_>, days: &Days) {
+pub(super) fn by_account(
+    entry: &mut CostEntry,
+    payer: &PayerAnswers,
+    subject: &Subject<'_>,
+    days: &Days,
+) {
     let of = |purpose: &Purpose| {
         of_account(
             payer.answer(purpose),
@@ -60,7 +66,13 @@ pub(super) fn by_account(entry: &mut CostEntry, payer: &PayerAnswers, subject: &
             billed_month_to_date: text(sum(|_| true).this),
         });
     }
-    if let Some(regions) = regions {
+    if let Some(named) = regions {
+        let mut regions: BTreeMap<&str, TwoMonths> = BTreeMap::new();
+        for (name, amounts) in &named {
+            let both = regions.entry(region_name(name)).or_default();
+            both.this += amounts.this;
+            both.previous += amounts.previous;
+        }
         let this = split(&regions.values().map(|a| a.this).collect::<Vec<_>>());
         let previous = split(&regions.values().map(|a| a.previous).collect::<Vec<_>>());
         let mut rows: Vec<(Decimal, RegionCost)> = regions
@@ -71,7 +83,7 @@ pub(super) fn by_account(entry: &mut CostEntry, payer: &PayerAnswers, subject: &
                 (
                     this,
                     RegionCost {
-                        name: region_name(name).to_owned(),
+                        name: (*name).to_owned(),
                         month_to_date: Some(text(this)),
                         previous_full_month: Some(text(previous)),
                     },
@@ -189,9 +201,7 @@ fn tag(
         .iter()
         .find(|(_, row)| row.value.is_empty())
         .map_or(Decimal::ZERO, |(amount, _)| *amount);
-    entry
-        .untagged
-        .insert(key.to_owned(), Some(text(without)));
+    entry.untagged.insert(key.to_owned(), Some(text(without)));
     // Tax can never be tagged.
     let tax = cents(tax).clamp(Decimal::ZERO, without.max(Decimal::ZERO));
     if let Some(share) = percent(without - tax, total - tax) {
@@ -199,9 +209,10 @@ fn tag(
             .untagged_percent
             .insert(key.to_owned(), share.to_string());
     }
-    entry
-        .by_tag
-        .insert(key.to_owned(), rows.into_iter().map(|(_, row)| row).collect());
+    entry.by_tag.insert(
+        key.to_owned(),
+        rows.into_iter().map(|(_, row)| row).collect(),
+    );
 }
 
 /// The keys by which costs of an environment are split: `[cost] tags`, else the required ones.
@@ -254,7 +265,9 @@ pub(super) fn per_user(entry: &mut CostEntry, subject: &Subject<'_>) {
                 basis.push(metric.clone());
             }
             Users::Unknown(why) => {
-                entry.notes.push(format!("the number of users is not known: {why}"));
+                entry
+                    .notes
+                    .push(format!("the number of users is not known: {why}"));
                 return;
             }
         }
@@ -277,6 +290,8 @@ pub(super) fn divide_by_users(entry: &mut CostEntry, users: Decimal) {
     };
     if let Some(each) = amount.and_then(|a| a.checked_div(users)) {
         entry.per_user = Some(each.round_dp(4).normalize().to_string());
-        entry.per_user_basis = Some(format!("{what} / {} users", users.normalize()));
+        let count = users.normalize();
+        let count = u64::try_from(count).map_or_else(|_| count.to_string(), grouped);
+        entry.per_user_basis = Some(format!("{what} / {count} users"));
     }
 }

@@ -87,7 +87,9 @@ impl Cache {
             && kept.source == self.source
             && kept.payer == payer
             && kept.question == *question;
-        let age = now.as_second().checked_sub(kept.answered.asked_at.as_second())?;
+        let age = now
+            .as_second()
+            .checked_sub(kept.answered.asked_at.as_second())?;
         let max_age = i64::try_from(self.max_age.as_secs()).unwrap_or(i64::MAX);
         let fresh = self.max_age > Duration::ZERO && age >= -SKEW_SECONDS && age <= max_age;
         (same && fresh).then_some(kept.answered)
@@ -97,7 +99,12 @@ impl Cache {
     ///
     /// # Errors
     /// What the file system says: the audit goes on without.
-    pub fn put(&self, payer: &str, question: &Question, answered: &Answered) -> std::io::Result<()> {
+    pub fn put(
+        &self,
+        payer: &str,
+        question: &Question,
+        answered: &Answered,
+    ) -> std::io::Result<()> {
         let kept = Kept {
             format: FORMAT,
             source: self.source.clone(),

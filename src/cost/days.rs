@@ -47,7 +47,9 @@ impl Days {
 
     /// Days of each month that are compared, when this month is known for `complete` days.
     pub fn compared(&self, complete: i32) -> i32 {
-        complete.min(i32::from(self.previous.days_in_month())).max(0)
+        complete
+            .min(i32::from(self.previous.days_in_month()))
+            .max(0)
     }
 
     /// Days from today to the end of the month, both counted.

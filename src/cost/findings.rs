@@ -145,7 +145,10 @@ fn budget(out: &mut Vec<Finding>, place: &Place<'_>, policy: &Cost, entry: &Cost
     else {
         return;
     };
-    let rule = format!("environments.{}.monthly_budget_usd", place.resolved.environment);
+    let rule = format!(
+        "environments.{}.monthly_budget_usd",
+        place.resolved.environment
+    );
     let reason = Reason {
         policy: "opsctl".to_owned(),
         ..place.reason(&rule, origin)
@@ -407,16 +410,21 @@ fn tags(out: &mut Vec<Finding>, place: &Place<'_>, policy: &Cost, entry: &CostEn
         if *status != TagStatus::NotActivated {
             continue;
         }
-        let keys = policy.tags.as_ref().or_else(|| {
-            place.resolved.policies.tags.as_ref().map(|t| &t.required)
-        });
+        let keys = policy
+            .tags
+            .as_ref()
+            .or_else(|| place.resolved.policies.tags.as_ref().map(|t| &t.required));
         let origin = keys
             .into_iter()
             .flatten()
             .find(|k| k.value == *key)
             .map(|k| k.origin);
         let Some(origin) = origin else { continue };
-        let rule = if policy.tags.is_some() { "cost.tags" } else { "tags.required" };
+        let rule = if policy.tags.is_some() {
+            "cost.tags"
+        } else {
+            "tags.required"
+        };
         out.push(place.finding(Say {
             id: "cost.tag-not-activated",
             severity: Severity::Medium,
@@ -432,9 +440,10 @@ fn tags(out: &mut Vec<Finding>, place: &Place<'_>, policy: &Cost, entry: &CostEn
             monthly: None,
         }));
     }
-    let Some((above, reason)) =
-        place.limit("cost.untagged_above_percent", &policy.untagged_above_percent)
-    else {
+    let Some((above, reason)) = place.limit(
+        "cost.untagged_above_percent",
+        &policy.untagged_above_percent,
+    ) else {
         return;
     };
     for (key, share) in &entry.untagged_percent {

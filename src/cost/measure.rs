@@ -264,11 +264,16 @@ fn day_by_day(
             .iter()
             .map(|d| totals.get(d).copied().unwrap_or_default())
             .collect();
-        out.extend(dates.iter().zip(split(&exact)).map(|(date, amount)| DayCost {
-            date: *date,
-            amount: text(amount),
-            estimated: days.is_this_month(*date) && (estimated || *date == days.today),
-        }));
+        out.extend(
+            dates
+                .iter()
+                .zip(split(&exact))
+                .map(|(date, amount)| DayCost {
+                    date: *date,
+                    amount: text(amount),
+                    estimated: days.is_this_month(*date) && (estimated || *date == days.today),
+                }),
+        );
     }
     out
 }
@@ -323,6 +328,12 @@ fn forecast(
             };
             let base = done + lost;
             set_forecast(entry, base + mean, base + low, base + high, to_date);
+            if payer.scope.export {
+                entry.forecast_basis = Some("own-estimate".to_owned());
+                entry.forecast_note =
+                    Some("an estimate from the newest days of the export".to_owned());
+                return;
+            }
             entry.forecast_basis = Some("cost-explorer".to_owned());
             if missing > 0 {
                 entry.forecast_note = Some(format!(
@@ -341,7 +352,9 @@ fn forecast(
     }
     if reason.is_none() {
         reason = match payer.outcome(&Purpose::Forecast(subject.account.clone())) {
-            Some(Outcome::Failed(e)) => Some(format!("the forecast could not be asked: {}", e.code)),
+            Some(Outcome::Failed(e)) => {
+                Some(format!("the forecast could not be asked: {}", e.code))
+            }
             Some(Outcome::NotAsked { reason, .. }) => Some(format!("not asked: {reason}")),
             _ => Some("no forecast was asked for".to_owned()),
         };

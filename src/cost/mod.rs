@@ -21,10 +21,10 @@ pub mod usage_type;
 mod whole;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
-pub use by_account::tag_keys;
 pub use audit::{AuditInput, CostReport, EnvironmentInput, Users, audit};
+pub use by_account::tag_keys;
 pub use entry::{
     Adjustments, AnomalyEntry, Band, Commitments, CostEntry, DayCost, Mover, OtherAccount,
     RegionCost, ResourceCost, ServiceCost, Share, Shares, TagCost, TagStatus,

@@ -78,7 +78,10 @@ pub enum Outcome {
     Answered(Answered),
     Failed(CloudError),
     /// And why: no room for it, or no reason to.
-    NotAsked { reason: String, wanted: bool },
+    NotAsked {
+        reason: String,
+        wanted: bool,
+    },
 }
 
 /// The steps of one payer with what became of them, in order.
@@ -113,7 +116,11 @@ pub fn steps(scope: &PayerScope, days: &Days) -> Vec<Step> {
         filter: filter.clone(),
     };
     let monthly = |second: Group| {
-        usage(Granularity::Monthly, vec![Group::Account, second], &scope.filter)
+        usage(
+            Granularity::Monthly,
+            vec![Group::Account, second],
+            &scope.filter,
+        )
     };
     let mut out = Vec::new();
     let mut push = |purpose, what: String, question| {
@@ -139,7 +146,9 @@ pub fn steps(scope: &PayerScope, days: &Days) -> Vec<Step> {
         };
         push(
             Purpose::SharedAccount(account.clone()),
-            format!("each day of the shared account {account} by tag `{ENVIRONMENT_TAG}` and service"),
+            format!(
+                "each day of the shared account {account} by tag `{ENVIRONMENT_TAG}` and service"
+            ),
             usage(
                 Granularity::Daily,
                 vec![Group::Tag(ENVIRONMENT_TAG.to_owned()), Group::Service],
@@ -150,7 +159,10 @@ pub fn steps(scope: &PayerScope, days: &Days) -> Vec<Step> {
     for forecast in scope.forecasts.iter().take(MOST_FORECASTS) {
         push(
             Purpose::Forecast(forecast.account.clone()),
-            format!("forecast to the end of the month for {}", forecast.environment),
+            format!(
+                "forecast to the end of the month for {}",
+                forecast.environment
+            ),
             Question::Forecast {
                 start: days.today,
                 end: days.next_month,
@@ -291,9 +303,7 @@ fn commitments(so_far: &[(Step, Outcome)], what: &str, is_one: fn(&str) -> bool)
             }
             _ => Need::No("there are no charges".to_owned()),
         },
-        Some(Outcome::Failed(_)) => {
-            Need::No("the kinds of charges could not be seen".to_owned())
-        }
+        Some(Outcome::Failed(_)) => Need::No("the kinds of charges could not be seen".to_owned()),
         _ => Need::Perhaps(format!("only if there are {what}")),
     }
 }

@@ -126,7 +126,12 @@ fn payer(scope: PayerScope, today: Date, mut answers: Vec<(Purpose, Outcome)>) -
     }
 }
 
-fn run_with(resolved: &[Resolved], users: Users, payers: &[PayerAnswers], today: Date) -> CostReport {
+fn run_with(
+    resolved: &[Resolved],
+    users: Users,
+    payers: &[PayerAnswers],
+    today: Date,
+) -> CostReport {
     let environments: Vec<EnvironmentInput<'_>> = resolved
         .iter()
         .map(|r| EnvironmentInput {
@@ -219,7 +224,19 @@ fn boundary_days() {
     ]
     .map(days_line)
     .into();
-    assert_snapshot!(lines.join("\n"), @"");
+    assert_snapshot!(lines.join("\n"), @r#"
+    2026-11-01: to date 2.00, month end 60.00 (cost-explorer), compared 0 days: - with -, last month 62.00, days 32
+    2026-11-02: to date 4.00, month end 60.00 (cost-explorer), compared 1 days: 2.00 with 2.00, last month 62.00, days 33
+    2026-11-22: to date 44.00, month end 60.00 (cost-explorer), compared 21 days: 42.00 with 42.00, last month 62.00, days 53
+    2026-11-30: to date 60.00, month end 60.00 (cost-explorer), compared 29 days: 58.00 with 58.00, last month 62.00, days 61
+    2026-12-31: to date 62.00, month end 62.00 (cost-explorer), compared 30 days: 60.00 with 60.00, last month 60.00, days 61
+    2027-01-01: to date 2.00, month end 62.00 (cost-explorer), compared 0 days: - with -, last month 62.00, days 32
+    2026-03-29: to date 58.00, month end 62.00 (cost-explorer), compared 28 days: 56.00 with 56.00, last month 56.00, days 57
+    2026-03-31: to date 62.00, month end 62.00 (cost-explorer), compared 28 days: 56.00 with 56.00, last month 56.00, days 59
+    2028-02-29: to date 58.00, month end 58.00 (cost-explorer), compared 28 days: 56.00 with 56.00, last month 62.00, days 60
+    2028-03-31: to date 62.00, month end 62.00 (cost-explorer), compared 29 days: 58.00 with 58.00, last month 58.00, days 60
+    2028-03-01: to date 2.00, month end 62.00 (cost-explorer), compared 0 days: - with -, last month 58.00, days 30
+    "#);
 }
 
 #[test]
@@ -230,7 +247,12 @@ fn on_the_first_nothing_is_compared_and_it_is_said() {
     assert_eq!(entry.previous_same_days, None);
     assert_eq!(entry.change, None);
     assert!(entry.top_movers.is_empty());
-    assert!(entry.notes.iter().any(|n| n.contains("no day of this month is complete")));
+    assert!(
+        entry
+            .notes
+            .iter()
+            .any(|n| n.contains("no day of this month is complete"))
+    );
     // The estimate rests on last month: 30 days at 2.
     assert_eq!(entry.forecast_month_end.as_deref(), Some("60.00"));
     assert_eq!(entry.forecast_basis.as_deref(), Some("own-estimate"));
@@ -279,7 +301,10 @@ fn without_a_forecast_of_aws_there_is_an_estimate_that_says_so() {
             "AccessDeniedException",
         ),
     ] {
-        let report = steady(today, vec![(Purpose::Forecast(ACCOUNT.to_owned()), outcome)]);
+        let report = steady(
+            today,
+            vec![(Purpose::Forecast(ACCOUNT.to_owned()), outcome)],
+        );
         let entry = &report.entries[0];
         assert_eq!(entry.forecast_basis.as_deref(), Some("own-estimate"));
         assert_eq!(entry.forecast_month_end.as_deref(), Some("60.00"));
@@ -366,7 +391,11 @@ fn a_new_account_without_data_is_unknown_but_no_gap() {
     );
     assert_eq!(report.entries[0].month_to_date, None);
     assert!(report.gaps.is_empty());
-    assert!(report.notes[0].contains("no cost data yet"), "{:?}", report.notes);
+    assert!(
+        report.notes[0].contains("no cost data yet"),
+        "{:?}",
+        report.notes
+    );
 }
 
 #[test]
@@ -375,7 +404,11 @@ fn findings_of_a_bad_month() {
     let rows = each_day(today, |day| {
         let this = day >= date(2026, 11, 1);
         let mut rows = vec![
-            row(day, &[ACCOUNT, "Amazon RDS"], if this { "4.50" } else { "2" }),
+            row(
+                day,
+                &[ACCOUNT, "Amazon RDS"],
+                if this { "4.50" } else { "2" },
+            ),
             row(day, &[ACCOUNT, "Tax"], "0.5"),
         ];
         if this {
@@ -460,7 +493,44 @@ fn findings_of_a_bad_month() {
             )
         })
         .collect();
-    assert_snapshot!(shown.concat(), @"");
+    assert_snapshot!(shown.concat(), @r#"
+    critical cost.over-budget prod/global/cost/total#cost
+      132.00 USD spent this month, 132.0 % of the budget of 100.00 USD
+      month to date 132.00 USD, budget 100.00 USD, forecast for the month 180.00 USD; most of it: Amazon RDS 99.00 USD, AWS Glue 22.00 USD, Tax 11.00 USD
+      opsctl.toml:8 environments.prod.monthly_budget_usd
+    high cost.anomaly prod/global/cost/anomaly-a-1#cost
+      AWS saw an anomaly in Amazon RDS: 120.46 USD more than expected
+      from 2026-11-03, goes on
+      builtin:policies/cost.toml:21 cost.anomaly.above_usd
+    medium cost.service-growth prod/global/cost/amazon-rds#cost
+      Amazon RDS costs 52.50 USD more than in the same days of last month (+125.0 %)
+      days 1 to 21: 94.50 USD this month, 42.00 USD last month; thresholds 30 % and 20.00 USD
+      builtin:policies/cost.toml:17 cost.growth.above_percent
+    medium cost.new-service prod/global/cost/aws-glue#cost
+      AWS Glue is new: 22.00 USD this month, nothing last month
+      2026-11-01 to 2026-11-22: 22.00 USD; 2026-10-01 to 2026-11-01: 0.00 USD; threshold 5.00 USD
+      builtin:policies/cost.toml:8 cost.new_service_above_usd
+    medium cost.new-region prod/global/cost/region-ap-south-1#cost
+      ap-south-1 is new: 32.00 USD this month, nothing last month, and opsctl.toml does not name it
+      regions of opsctl.toml: eu-west-1; threshold 1.00 USD
+      builtin:policies/cost.toml:9 cost.new_region_above_usd
+    medium cost.tag-not-activated prod/global/cost/tag-project#cost
+      the tag `project` is not activated for cost allocation: who spends what is not known by it
+      Cost Explorer shows all spend without this tag, and does not list its key as active
+      builtin:policies/tags.toml:5 tags.required
+    medium cost.untagged prod/global/cost/tag-team#cost
+      50.0 % of the spend has no tag `team`
+      71.50 USD without it this month; tax cannot be tagged and is not counted; threshold 10 %
+      builtin:policies/cost.toml:7 cost.untagged_above_percent
+    medium cost.above-stage-band prod/global/cost/total#cost
+      the month is expected to end at 180.00 USD, more than stage-1 is meant to cost
+      stage-1 (One box, no regrets) costs 20.00 to 100.00 USD a month
+      builtin:stacks/stage-1.toml:2 stage.monthly_cost_usd
+    low cost.credits-hide-spend prod/global/cost/credits#cost
+      credits and refunds of 101.50 USD hide spend: the bill shows 30.50 USD, without them it is 132.00 USD
+      this month: credits -100.00, refunds -1.50; last month: credits 0.00, refunds 0.00 USD
+      builtin:policies/cost.toml:11 cost.credits_above_usd
+    "#);
     assert_eq!(
         report.entries[0].tag_status.get("project"),
         Some(&TagStatus::NotActivated)
@@ -470,12 +540,20 @@ fn findings_of_a_bad_month() {
 
 #[test]
 fn being_over_the_budget_by_a_fifth_is_critical() {
-    for (budget, severity) in [("44", None), ("43", Some(Severity::High)), ("36", Some(Severity::Critical))] {
+    for (budget, severity) in [
+        ("44", None),
+        ("43", Some(Severity::High)),
+        ("36", Some(Severity::Critical)),
+    ] {
         let today = date(2026, 11, 22);
         let rows = each_day(today, |day| vec![row(day, &[ACCOUNT, "Lambda"], "2")]);
         let report = run(
             &prod(&format!("monthly_budget_usd = {budget}")),
-            &[payer(scope(&[]), today, vec![(Purpose::Daily, answered(usage(rows)))])],
+            &[payer(
+                scope(&[]),
+                today,
+                vec![(Purpose::Daily, answered(usage(rows)))],
+            )],
             today,
         );
         let found = report.findings.iter().find(|f| f.id == "cost.over-budget");
@@ -518,8 +596,8 @@ fn credits_that_count_may_make_a_month_negative() {
 fn currencies_are_never_added() {
     let today = date(2026, 11, 22);
     let environments = resolved(
-        "[environments.a]\naccount = \"111111111111\"\nregions = [\"eu-west-1\"]\nstage = \"stage-1\"\nmonthly_budget_usd = 50\n\
-         [environments.b]\naccount = \"222222222222\"\nregions = [\"eu-west-1\"]\nstage = \"stage-1\"\nmonthly_budget_usd = 50\n",
+        "[environments.dev]\naccount = \"111111111111\"\nregions = [\"eu-west-1\"]\nstage = \"stage-1\"\nmonthly_budget_usd = 50\n\
+         [environments.prod]\naccount = \"222222222222\"\nregions = [\"eu-west-1\"]\nstage = \"stage-1\"\nmonthly_budget_usd = 50\n",
     );
     let payers: Vec<PayerAnswers> = [("111111111111", "USD"), ("222222222222", "CNY")]
         .map(|(account, currency)| {
@@ -560,7 +638,12 @@ fn currencies_are_never_added() {
     assert!(b.notes.iter().any(|n| n.contains("CNY")));
     assert_eq!(whole.month_to_date, None);
     assert!(whole.notes.iter().any(|n| n.contains("CNY and USD")));
-    assert!(report.findings.iter().all(|f| f.address.environment() == "a"));
+    assert!(
+        report
+            .findings
+            .iter()
+            .all(|f| f.address.environment() == "dev")
+    );
 }
 
 #[test]
@@ -586,7 +669,11 @@ fn environments_on_one_account_are_told_apart_by_their_tag_or_not_at_all() {
         (Purpose::Daily, answered(usage(daily()))),
         (shared.clone(), answered(usage(by_tag))),
     ];
-    let report = run(&environments, &[payer(scope.clone(), today, answers)], today);
+    let report = run(
+        &environments,
+        &[payer(scope.clone(), today, answers)],
+        today,
+    );
     let names: Vec<_> = report
         .entries
         .iter()
@@ -626,7 +713,11 @@ fn other_accounts_of_the_payer_are_part_of_the_whole() {
     });
     let report = run(
         &prod(""),
-        &[payer(scope(&[]), today, vec![(Purpose::Daily, answered(usage(rows)))])],
+        &[payer(
+            scope(&[]),
+            today,
+            vec![(Purpose::Daily, answered(usage(rows)))],
+        )],
         today,
     );
     let whole = report.entries.last().unwrap();
@@ -641,14 +732,21 @@ fn cost_per_user() {
     let today = date(2026, 11, 22);
     let rows = || each_day(today, |day| vec![row(day, &[ACCOUNT, "Lambda"], "2")]);
     let per_user = |users: Users| {
-        let payers = [payer(scope(&[]), today, vec![(Purpose::Daily, answered(usage(rows())))])];
+        let payers = [payer(
+            scope(&[]),
+            today,
+            vec![(Purpose::Daily, answered(usage(rows())))],
+        )];
         let report = run_with(&prod(""), users, &payers, today);
         report.entries[0].per_user.clone()
     };
     assert_eq!(per_user(Users::Configured(1000)).as_deref(), Some("0.06"));
     assert_eq!(per_user(Users::Configured(0)), None);
     assert_eq!(per_user(Users::NotTold), None);
-    assert_eq!(per_user(Users::Measured(dec("7"), "M".to_owned())).as_deref(), Some("8.5714"));
+    assert_eq!(
+        per_user(Users::Measured(dec("7"), "M".to_owned())).as_deref(),
+        Some("8.5714")
+    );
     assert_eq!(per_user(Users::Unknown("denied".to_owned())), None);
 }
 
@@ -665,7 +763,11 @@ fn two_hundred_services() {
     });
     let report = run(
         &prod(""),
-        &[payer(scope(&[]), today, vec![(Purpose::Daily, answered(usage(rows)))])],
+        &[payer(
+            scope(&[]),
+            today,
+            vec![(Purpose::Daily, answered(usage(rows)))],
+        )],
         today,
     );
     adds_up(&report);
@@ -711,7 +813,10 @@ fn commitments_by_their_record_types() {
 fn commitments_and_tag_keys_are_asked_for_only_with_a_reason() {
     let today = date(2026, 11, 22);
     let needs = |kinds: &[&str], tag_value: &str| -> Vec<Purpose> {
-        let rows = kinds.iter().map(|k| row(date(2026, 11, 1), &[ACCOUNT, k], "1")).collect();
+        let rows = kinds
+            .iter()
+            .map(|k| row(date(2026, 11, 1), &[ACCOUNT, k], "1"))
+            .collect();
         let so_far = payer(
             scope(&["team"]),
             today,
@@ -719,7 +824,11 @@ fn commitments_and_tag_keys_are_asked_for_only_with_a_reason() {
                 (Purpose::RecordTypes, answered(usage(rows))),
                 (
                     Purpose::Tag("team".to_owned()),
-                    answered(usage(vec![row(date(2026, 11, 1), &[ACCOUNT, tag_value], "1")])),
+                    answered(usage(vec![row(
+                        date(2026, 11, 1),
+                        &[ACCOUNT, tag_value],
+                        "1",
+                    )])),
                 ),
             ],
         )
@@ -766,40 +875,70 @@ fn percentages_have_a_whole() {
 
 /// All sums of a report that have to be right to the cent.
 fn adds_up(report: &CostReport) {
-    let sum = |amounts: &mut dyn Iterator<Item = Option<Decimal>>| amounts.flatten().sum::<Decimal>();
+    let sum =
+        |amounts: &mut dyn Iterator<Item = Option<Decimal>>| amounts.flatten().sum::<Decimal>();
     let Some((whole, entries)) = report.entries.split_last() else {
         panic!("no entries");
     };
-    let others: Decimal = whole.other_accounts.iter().map(|o| dec(&o.month_to_date)).sum();
+    let others: Decimal = whole
+        .other_accounts
+        .iter()
+        .map(|o| dec(&o.month_to_date))
+        .sum();
     let parts = sum(&mut entries.iter().map(|e| number(&e.month_to_date)));
     assert_eq!(number(&whole.month_to_date), Some(parts + others));
     for entry in &report.entries {
         let check = |name: &str, total: &Option<String>, parts: Decimal| {
-            assert_eq!(number(total), Some(parts), "{name} of {:?}", entry.environment);
+            assert_eq!(
+                number(total),
+                Some(parts),
+                "{name} of {:?}",
+                entry.environment
+            );
         };
         let services = |pick: fn(&super::ServiceCost) -> &Option<String>| {
             sum(&mut entry.by_service.iter().map(|s| number(pick(s))))
         };
-        check("services", &entry.month_to_date, services(|s| &s.month_to_date));
+        check(
+            "services",
+            &entry.month_to_date,
+            services(|s| &s.month_to_date),
+        );
         check(
             "services of last month",
             &entry.previous_full_month,
             services(|s| &s.previous_full_month),
         );
         if entry.compared_days > 0 {
-            check("same days", &entry.month_to_date_same_days, services(|s| &s.month_to_date_same_days));
-            check("previous same days", &entry.previous_same_days, services(|s| &s.previous_same_days));
+            check(
+                "same days",
+                &entry.month_to_date_same_days,
+                services(|s| &s.month_to_date_same_days),
+            );
+            check(
+                "previous same days",
+                &entry.previous_same_days,
+                services(|s| &s.previous_same_days),
+            );
             check("change", &entry.change, services(|s| &s.change));
         }
         let month = entry.month.clone().unwrap();
         let this = |d: &&super::DayCost| d.date.to_string() >= month;
-        let days: Decimal = entry.daily.iter().filter(this).map(|d| dec(&d.amount)).sum();
+        let days: Decimal = entry
+            .daily
+            .iter()
+            .filter(this)
+            .map(|d| dec(&d.amount))
+            .sum();
         check("days", &entry.month_to_date, days);
     }
 }
 
 fn amounts() -> impl Strategy<Value = Vec<Decimal>> {
-    prop::collection::vec((-2_000_000i64..9_000_000, 0u32..8).prop_map(|(n, s)| Decimal::new(n, s)), 0..40)
+    prop::collection::vec(
+        (-2_000_000i64..9_000_000, 0u32..8).prop_map(|(n, s)| Decimal::new(n, s)),
+        0..40,
+    )
 }
 
 proptest! {
@@ -872,16 +1011,27 @@ proptest! {
     }
 }
 
-/// An entry in words, for the snapshots of what people see.
-pub fn sample() -> Vec<CostEntry> {
+/// Entries for the snapshots of what people see.
+pub(crate) fn sample() -> Vec<CostEntry> {
     let today = date(2026, 11, 22);
     let rows = each_day(today, |day| {
-        let weekend = matches!(day.weekday(), jiff::civil::Weekday::Saturday | jiff::civil::Weekday::Sunday);
+        let weekend = matches!(
+            day.weekday(),
+            jiff::civil::Weekday::Saturday | jiff::civil::Weekday::Sunday
+        );
         let late = day >= date(2026, 11, 12);
         vec![
             row(day, &[ACCOUNT, "Amazon Relational Database Service"], "1.1"),
-            row(day, &[ACCOUNT, "AWS Lambda"], if weekend { "0.3" } else { "0.9" }),
-            row(day, &[ACCOUNT, "EC2 - Other"], if late { "1.9" } else { "0.4" }),
+            row(
+                day,
+                &[ACCOUNT, "AWS Lambda"],
+                if weekend { "0.3" } else { "0.9" },
+            ),
+            row(
+                day,
+                &[ACCOUNT, "EC2 - Other"],
+                if late { "1.9" } else { "0.4" },
+            ),
             row(day, &[ACCOUNT, "<script>|`x`"], "0.01"),
         ]
     });

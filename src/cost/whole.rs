@@ -14,13 +14,23 @@ use super::measure::{Exact, against_limits, compare, movers};
 use super::splits::TwoMonths;
 
 /// The sum of the entries and of the other accounts, to the cent; unknown where a part is.
-pub(super) fn whole(entries: &[CostEntry], others: &[(Option<String>, CostEntry)], days: &Days) -> CostEntry {
-    let parts: Vec<&CostEntry> = entries.iter().chain(others.iter().map(|(_, e)| e)).collect();
+pub(super) fn whole(
+    entries: &[CostEntry],
+    others: &[(Option<String>, CostEntry)],
+    days: &Days,
+) -> CostEntry {
+    let parts: Vec<&CostEntry> = entries
+        .iter()
+        .chain(others.iter().map(|(_, e)| e))
+        .collect();
     let mut whole = CostEntry {
         month: Some(days.month.to_string()),
         estimated: parts.iter().any(|p| p.estimated),
         idle_hours_note: Some("not measured by this audit".to_owned()),
-        left_out: parts.first().map(|p| p.left_out.clone()).unwrap_or_default(),
+        left_out: parts
+            .first()
+            .map(|p| p.left_out.clone())
+            .unwrap_or_default(),
         asked_at: parts.iter().filter_map(|p| p.asked_at.clone()).min(),
         ..CostEntry::default()
     };
@@ -168,22 +178,26 @@ fn merged_tags(whole: &mut CostEntry, parts: &[&CostEntry]) {
     let keys: BTreeSet<&String> = parts.iter().flat_map(|p| p.untagged.keys()).collect();
     for key in keys {
         // Only the parts that are split by it at all.
-        let with: Vec<&&CostEntry> = parts.iter().filter(|p| p.untagged.contains_key(key)).collect();
+        let with: Vec<&&CostEntry> = parts
+            .iter()
+            .filter(|p| p.untagged.contains_key(key))
+            .collect();
         let untagged: Option<Decimal> = with
             .iter()
             .map(|p| p.untagged.get(key).and_then(number))
             .sum();
-        whole
-            .untagged
-            .insert(key.clone(), untagged.map(text));
+        whole.untagged.insert(key.clone(), untagged.map(text));
         let Some(untagged) = untagged else { continue };
         let mut values: BTreeMap<&str, Decimal> = BTreeMap::new();
         for row in with.iter().filter_map(|p| p.by_tag.get(key)).flatten() {
-            *values.entry(&row.value).or_default() += number(&row.month_to_date).unwrap_or_default();
+            *values.entry(&row.value).or_default() +=
+                number(&row.month_to_date).unwrap_or_default();
         }
         let total: Decimal = values.values().sum();
         if let Some(share) = percent(untagged, total) {
-            whole.untagged_percent.insert(key.clone(), share.to_string());
+            whole
+                .untagged_percent
+                .insert(key.clone(), share.to_string());
         }
         whole.tag_status.insert(key.clone(), TagStatus::Active);
         let mut rows: Vec<(&str, Decimal)> = values.into_iter().collect();

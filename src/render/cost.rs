@@ -57,6 +57,7 @@ pub(super) fn signed(value: Decimal) -> String {
 /// `+12.4 %`, `new` where it cost nothing before.
 pub(super) fn change_percent(service: &ServiceCost) -> String {
     match (&service.change_percent, amount(&service.previous_same_days)) {
+        (Some(_), _) if amount(&service.change).is_some_and(|c| c.is_zero()) => String::new(),
         (Some(percent), _) => signed_percent(percent),
         (None, Some(previous)) if previous.is_zero() => {
             let now = amount(&service.month_to_date_same_days).unwrap_or_default();
@@ -67,7 +68,11 @@ pub(super) fn change_percent(service: &ServiceCost) -> String {
 }
 
 pub(super) fn signed_percent(percent: &str) -> String {
-    let sign = if percent.starts_with('-') { "" } else { "+" };
+    let sign = if percent.starts_with('-') || percent == "0.0" {
+        ""
+    } else {
+        "+"
+    };
     format!("{sign}{} %", escape(percent))
 }
 
@@ -153,7 +158,11 @@ pub(super) fn lead(entry: &CostEntry) -> [Lead; 3] {
         Some(_) => Lead {
             label: "Month end",
             amount: money(&entry.forecast_month_end, currency),
-            tone: if over.is_empty() { Tone::Good } else { Tone::Bad },
+            tone: if over.is_empty() {
+                Tone::Good
+            } else {
+                Tone::Bad
+            },
             text: format!("{interval}, {basis}{over}"),
         },
         None => Lead {
@@ -175,10 +184,10 @@ pub(super) fn lead(entry: &CostEntry) -> [Lead; 3] {
                 text: format!(
                     "{}{}, {} against last month",
                     escape(&mover.name),
-                    mover
-                        .change_percent
-                        .as_ref()
-                        .map_or_else(|| " (new)".to_owned(), |p| format!(" ({})", signed_percent(p))),
+                    mover.change_percent.as_ref().map_or_else(
+                        || " (new)".to_owned(),
+                        |p| format!(" ({})", signed_percent(p))
+                    ),
                     same_days(entry)
                 ),
                 tone: if change > Decimal::ZERO {
@@ -197,7 +206,10 @@ pub(super) fn lead(entry: &CostEntry) -> [Lead; 3] {
                     "no day of this month is complete yet: nothing to compare with last month"
                         .to_owned()
                 }
-                _ => format!("no service changed, {} against last month", same_days(entry)),
+                _ => format!(
+                    "no service changed, {} against last month",
+                    same_days(entry)
+                ),
             },
             tone: Tone::Plain,
         },
@@ -214,10 +226,19 @@ pub(super) fn lead(entry: &CostEntry) -> [Lead; 3] {
     ]
 }
 
-/// A line of blocks for a series; nothing below zero is shown.
+/// A line of blocks for a series; nothing below zero is shown. One or two days far above all others
+/// (fees on the first) do not flatten the rest: they are full blocks.
 pub(super) fn spark(values: &[Decimal]) -> String {
     const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-    let most = values.iter().copied().max().unwrap_or_default();
+    let mut sorted = values.to_vec();
+    sorted.sort();
+    let outliers = if sorted.len() > 10 { 2 } else { 0 };
+    let most = sorted
+        .iter()
+        .rev()
+        .nth(outliers)
+        .copied()
+        .unwrap_or_default();
     values
         .iter()
         .map(|value| {
@@ -271,14 +292,8 @@ pub(super) fn dearest(entry: &CostEntry) -> Option<String> {
         .iter()
         .filter_map(|d| Some((decimal(&d.amount)?, d.date)))
         .max_by(|a, b| (a.0, b.1).cmp(&(b.0, a.1)))?;
-    (value > Decimal::ZERO).then(|| {
-        format!(
-            "{} {} with {}",
-            day.day(),
-            day.strftime("%b"),
-            usd(value)
-        )
-    })
+    (value > Decimal::ZERO)
+        .then(|| format!("{} {} with {}", day.day(), day.strftime("%b"), usd(value)))
 }
 
 /// The split of one tag: the values with their share, untagged last.
@@ -333,7 +348,13 @@ pub(super) fn tags(entry: &CostEntry, most: usize) -> Vec<TagLine> {
             parts.push(if without.is_zero() {
                 "nothing untagged".to_owned()
             } else {
-                format!("untagged {} ({})", share(without), usd(without))
+                let taggable = entry
+                    .untagged_percent
+                    .get(key)
+                    .map_or_else(String::new, |p| {
+                        format!(", {} % of what can be tagged", escape(p))
+                    });
+                format!("untagged {} ({}{taggable})", share(without), usd(without))
             });
             TagLine {
                 key: escape(key),
@@ -418,10 +439,9 @@ pub(super) fn facts(entry: &CostEntry) -> Vec<(&'static str, String)> {
         }
     }
     if let (Some(band), Some(stage)) = (&entry.stage_band, &entry.stage) {
-        let place = entry
-            .band_percent
-            .as_ref()
-            .map_or_else(String::new, |p| format!("; the month ends at {} % of its upper end", escape(p)));
+        let place = entry.band_percent.as_ref().map_or_else(String::new, |p| {
+            format!("; the month ends at {} % of its upper end", escape(p))
+        });
         let edge = |text: &str| decimal(text).map_or_else(String::new, usd);
         out.push((
             "Cost band",
@@ -470,7 +490,9 @@ pub(super) fn facts(entry: &CostEntry) -> Vec<(&'static str, String)> {
                 .map(|a| {
                     format!(
                         "{} {} since {}",
-                        a.service.as_deref().map_or_else(|| "a service".to_owned(), escape),
+                        a.service
+                            .as_deref()
+                            .map_or_else(|| "a service".to_owned(), escape),
                         decimal(&a.impact).map_or_else(String::new, signed),
                         escape(&a.from)
                     )
@@ -509,7 +531,15 @@ pub(super) fn notes(entry: &CostEntry) -> Vec<String> {
         out.push(format!("month end: {}", escape(note)));
     }
     if !entry.left_out.is_empty() && entry.month_to_date.is_some() {
-        let kinds: Vec<String> = entry.left_out.iter().map(|k| escape(k).to_lowercase()).collect();
+        let kinds: Vec<String> = entry
+            .left_out
+            .iter()
+            .map(|kind| match kind.as_str() {
+                "Credit" => "credits".to_owned(),
+                "Refund" => "refunds".to_owned(),
+                other => escape(other).to_lowercase(),
+            })
+            .collect();
         out.push(format!(
             "amounts leave out {}, as the budget does",
             kinds.join(" and ")

@@ -8,7 +8,12 @@ use crate::support::{Ran, command, json, opsctl, project, ran};
 const SCENARIOS: [&str; 5] = ["findash", "dartsyn", "acme", "medtrack", "burst"];
 
 fn dec(value: &Value) -> Decimal {
-    Decimal::from_str_exact(value.as_str().unwrap_or_else(|| panic!("no amount: {value}"))).unwrap()
+    Decimal::from_str_exact(
+        value
+            .as_str()
+            .unwrap_or_else(|| panic!("no amount: {value}")),
+    )
+    .unwrap()
 }
 
 fn requests(audit: &Value) -> u64 {
@@ -28,7 +33,12 @@ fn every_scenario_has_amounts_that_add_up() {
     for scenario in SCENARIOS {
         let dir = project(&[]);
         let first = audit(dir.path(), scenario, &["--format", "json"]);
-        assert!([0, 2].contains(&first.code), "{scenario}: {} {}", first.code, first.stderr);
+        assert!(
+            [0, 2].contains(&first.code),
+            "{scenario}: {} {}",
+            first.code,
+            first.stderr
+        );
         let audit_json = json(&first);
         let entries = audit_json["cost"].as_array().unwrap();
         let (whole, parts) = entries.split_last().unwrap();
@@ -39,7 +49,11 @@ fn every_scenario_has_amounts_that_add_up() {
             let total = dec(&entry["month_to_date"]);
             assert!(total > Decimal::ZERO, "{scenario}");
             let rows = |list: &Value| -> Decimal {
-                list.as_array().unwrap().iter().map(|r| dec(&r["month_to_date"])).sum()
+                list.as_array()
+                    .unwrap()
+                    .iter()
+                    .map(|r| dec(&r["month_to_date"]))
+                    .sum()
             };
             assert_eq!(rows(&entry["by_service"]), total, "{scenario}");
             assert_eq!(rows(&entry["by_region"]), total, "{scenario}");
@@ -61,7 +75,10 @@ fn every_scenario_has_amounts_that_add_up() {
 #[test]
 fn the_price_is_told_before_and_after() {
     let dir = project(&[]);
-    let before = opsctl(dir.path(), &["audit", "cost", "--explain", "--sandbox", "findash"]);
+    let before = opsctl(
+        dir.path(),
+        &["audit", "cost", "--explain", "--sandbox", "findash"],
+    );
     assert_eq!(before.code, 0, "{}", before.stderr);
     assert!(before.stdout.contains("at least"), "{}", before.stdout);
     assert!(!dir.path().join(".opsctl/cache").exists());
@@ -69,7 +86,15 @@ fn the_price_is_told_before_and_after() {
     assert!(page.contains("This audit cost 0."), "{page}");
     let after = opsctl(
         dir.path(),
-        &["audit", "cost", "--explain", "--sandbox", "findash", "--format", "json"],
+        &[
+            "audit",
+            "cost",
+            "--explain",
+            "--sandbox",
+            "findash",
+            "--format",
+            "json",
+        ],
     );
     let after = json(&after);
     assert_eq!(after["requests_at_least"], 0);
@@ -111,7 +136,11 @@ fn the_first_lines_matter_at_any_width() {
             assert!(page.contains(label), "{scenario}: no {label}:\n{page}");
         }
         let markdown = audit(dir.path(), scenario, &["--format", "markdown"]).stdout;
-        let at = |text: &str| markdown.find(text).unwrap_or_else(|| panic!("{text}: {markdown}"));
+        let at = |text: &str| {
+            markdown
+                .find(text)
+                .unwrap_or_else(|| panic!("{text}: {markdown}"))
+        };
         assert!(at("**Spent so far**") < at("<details>"), "{scenario}");
         assert_eq!(
             markdown.matches("<details>").count(),

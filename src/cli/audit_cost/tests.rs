@@ -67,14 +67,20 @@ fn audit(session: &Session, max_age: Duration, now: Timestamp) -> CostAudit {
 
 fn requests(session: &Session) -> u64 {
     let api = session.cloud.meter().snapshot();
-    let costs = api.by_operation.iter().filter(|(o, _)| o.starts_with("ce:"));
+    let costs = api
+        .by_operation
+        .iter()
+        .filter(|(o, _)| o.starts_with("ce:"));
     costs.map(|(_, n)| n).sum()
 }
 
 /// The kept answers.
 fn kept(folder: &TempDir) -> Vec<std::path::PathBuf> {
     let folder = folder.path().join("cache/cost");
-    let files = std::fs::read_dir(folder).unwrap().flatten().map(|e| e.path());
+    let files = std::fs::read_dir(folder)
+        .unwrap()
+        .flatten()
+        .map(|e| e.path());
     files
         .filter(|p| p.extension().is_some_and(|e| e == "json"))
         .collect()
@@ -152,7 +158,8 @@ fn broken_files_are_asked_for_again_and_written_anew() {
 fn a_refusal_spares_the_questions_that_would_be_refused_too() {
     let folder = TempDir::new().unwrap();
     let denied = session(&folder, noon(), |operation| {
-        (operation == "ce:GetCostAndUsage").then(|| Fault::Refuse("AccessDeniedException".to_owned()))
+        (operation == "ce:GetCostAndUsage")
+            .then(|| Fault::Refuse("AccessDeniedException".to_owned()))
     });
     let found = audit(&denied, HOURS, noon());
     let api = denied.cloud.meter().snapshot();

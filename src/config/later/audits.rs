@@ -75,7 +75,10 @@ pub const MAX_QUESTIONS: u32 = 12;
 impl Cost {
     /// Questions of one audit to one payer account.
     pub fn max_questions(&self) -> usize {
-        let max = self.max_questions.as_ref().map_or(MAX_QUESTIONS, |m| m.value);
+        let max = self
+            .max_questions
+            .as_ref()
+            .map_or(MAX_QUESTIONS, |m| m.value);
         usize::try_from(max).unwrap_or(usize::MAX)
     }
 
@@ -91,7 +94,11 @@ impl Cost {
         }
         let hundred = rust_decimal::Decimal::ONE_HUNDRED;
         let percents = [
-            ("untagged_above_percent", &self.untagged_above_percent, Some(hundred)),
+            (
+                "untagged_above_percent",
+                &self.untagged_above_percent,
+                Some(hundred),
+            ),
             (
                 "commitment_used_below_percent",
                 &self.commitment_used_below_percent,
@@ -108,7 +115,10 @@ impl Cost {
         for (name, value, most) in percents {
             let Some(value) = value else { continue };
             if value.0.is_sign_negative() && !value.0.is_zero() {
-                out.push(Diagnostic::error(value.origin, format!("{name} is below 0")));
+                out.push(Diagnostic::error(
+                    value.origin,
+                    format!("{name} is below 0"),
+                ));
             } else if most.is_some_and(|most| value.0 > most) {
                 out.push(Diagnostic::error(
                     value.origin,
@@ -140,14 +150,22 @@ impl Cost {
         {
             out.push(
                 Diagnostic::warning(alone.origin, "growth needs above_percent and above_usd")
-                    .with_help("a service is a finding when it grew by both; with one of them none is"),
+                    .with_help(
+                        "a service is a finding when it grew by both; with one of them none is",
+                    ),
             );
         }
         for (i, key) in self.tags.iter().flatten().enumerate() {
             if let Err(e) = check_tag_key(&key.value) {
                 out.push(Diagnostic::error(key.origin, e.to_string()));
             }
-            if self.tags.iter().flatten().take(i).any(|k| k.value == key.value) {
+            if self
+                .tags
+                .iter()
+                .flatten()
+                .take(i)
+                .any(|k| k.value == key.value)
+            {
                 out.push(Diagnostic::error(
                     key.origin,
                     format!("`{}` is listed twice", key.value),

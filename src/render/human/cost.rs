@@ -18,8 +18,11 @@ use crate::render::text::{cut, escape, pad, plural, width, wrap};
 /// Services shown without `-v`.
 const SERVICES: usize = 10;
 
+/// Columns that the name of a service has at least.
+const LEAST_NAME: usize = 14;
+
 /// Columns of a label in front of its text.
-const LABEL: usize = 15;
+const LABEL: usize = 16;
 
 /// From this width on there is room for bars.
 const WIDE: usize = 110;
@@ -45,9 +48,12 @@ pub fn cost(entries: &[CostEntry], generated_at: &str, api: &ApiUse, style: &Sty
     }
     lines.blank();
     not_asked(&context, &mut lines, entries);
-    context.wrapped(&mut lines, 0, &closing(entries, generated_at, api), |p, t| {
-        p.dim(t)
-    });
+    context.wrapped(
+        &mut lines,
+        0,
+        &closing(entries, generated_at, api),
+        |p, t| p.dim(t),
+    );
     lines.finish()
 }
 
@@ -116,10 +122,7 @@ fn days(context: &Context, lines: &mut Lines, entry: &CostEntry) {
             context.paint.dim(&text(before)),
             text(now)
         ));
-        let under = format!(
-            "{} {this_month}",
-            pad(&last_month, before.len())
-        );
+        let under = format!("{} {this_month}", pad(&last_month, before.len()));
         lines.push(format!(
             "  {}{}",
             " ".repeat(LABEL),
@@ -157,7 +160,11 @@ fn services(context: &Context, lines: &mut Lines, entry: &CostEntry) {
     } else {
         columns.push(format!("all {last}"));
     }
-    let most = if context.verbose { usize::MAX } else { SERVICES };
+    let most = if context.verbose {
+        usize::MAX
+    } else {
+        SERVICES
+    };
     let shown: Vec<&ServiceCost> = entry.by_service.iter().take(most).collect();
     let cells = |s: &ServiceCost| {
         let mut out = vec![plain(&s.month_to_date)];
@@ -166,7 +173,11 @@ fn services(context: &Context, lines: &mut Lines, entry: &CostEntry) {
                 plain(&s.month_to_date_same_days),
                 plain(&s.previous_same_days),
                 amount(&s.change).map_or_else(String::new, |c| {
-                    if c.is_zero() { String::new() } else { signed(c) }
+                    if c.is_zero() {
+                        String::new()
+                    } else {
+                        signed(c)
+                    }
                 }),
                 change_percent(s),
             ]);
@@ -211,7 +222,7 @@ fn services(context: &Context, lines: &mut Lines, entry: &CostEntry) {
             Decimal::ZERO,
         ));
     }
-    let widths: Vec<usize> = (0..columns.len())
+    let mut widths: Vec<usize> = (0..columns.len())
         .map(|i| {
             rows.iter()
                 .filter_map(|(_, cells, ..)| cells.get(i))
@@ -221,15 +232,20 @@ fn services(context: &Context, lines: &mut Lines, entry: &CostEntry) {
                 .unwrap_or(0)
         })
         .collect();
-    let numbers: usize = widths.iter().map(|w| w + 2).sum();
+    // On a narrow terminal the last columns go, not the names.
+    let total = |widths: &[usize]| widths.iter().map(|w| w + 2).sum::<usize>();
+    while widths.len() > 1 && 2 + LEAST_NAME + total(&widths) > context.width {
+        widths.pop();
+    }
+    let numbers = total(&widths);
     let wide = context.width >= WIDE;
     let bars = if wide { 22 } else { 0 };
     let longest = rows.iter().map(|(name, ..)| width(name)).max().unwrap_or(0);
     let room = context
         .width
         .saturating_sub(2 + numbers + bars)
-        .max(12)
-        .min(longest.max(12));
+        .max(LEAST_NAME)
+        .min(longest.max(LEAST_NAME));
     let line = |name: &str, cells: &[String]| {
         let mut out = format!("  {}", pad(&cut(name, room), room));
         for (i, w) in widths.iter().enumerate() {
@@ -251,7 +267,7 @@ fn services(context: &Context, lines: &mut Lines, entry: &CostEntry) {
             std::cmp::Ordering::Equal => text.to_owned(),
         };
         let tail: usize = widths.iter().skip(3).map(|w| w + 2).sum();
-        let painted = if compared && cells.len() > 4 {
+        let painted = if compared && cells.len() > 4 && tail > 0 {
             let at = text
                 .char_indices()
                 .rev()
@@ -293,7 +309,13 @@ fn rest(context: &Context, lines: &mut Lines, entry: &CostEntry) {
     if !tags.is_empty() {
         lines.blank();
         for tag in tags {
-            fact(context, lines, &format!("Tag {}", tag.key), &tag.text, tag.tone);
+            fact(
+                context,
+                lines,
+                &format!("Tag {}", tag.key),
+                &tag.text,
+                tag.tone,
+            );
         }
     }
     let facts = facts(entry);
@@ -305,7 +327,10 @@ fn rest(context: &Context, lines: &mut Lines, entry: &CostEntry) {
     }
     if !entry.by_resource.is_empty() {
         lines.blank();
-        lines.push(format!("  {}", context.paint.dim("Most expensive resources")));
+        lines.push(format!(
+            "  {}",
+            context.paint.dim("Most expensive resources")
+        ));
         let most = if context.verbose { 20 } else { 5 };
         for resource in entry.by_resource.iter().take(most) {
             let value = crate::render::text::decimal(&resource.month_to_date).unwrap_or_default();
@@ -320,7 +345,10 @@ fn rest(context: &Context, lines: &mut Lines, entry: &CostEntry) {
     if !notes.is_empty() {
         lines.blank();
         for note in notes {
-            for (i, row) in wrap(&note, context.width.saturating_sub(4)).iter().enumerate() {
+            for (i, row) in wrap(&note, context.width.saturating_sub(4))
+                .iter()
+                .enumerate()
+            {
                 let mark = if i == 0 { "  - " } else { "    " };
                 lines.push(context.paint.dim(&format!("{mark}{row}")));
             }
@@ -367,9 +395,11 @@ fn together(context: &Context, lines: &mut Lines, entry: &CostEntry, entries: &[
     });
     for (i, row) in rows.iter().enumerate() {
         let [name, cells @ ..] = row;
-        let room = widths[0].min(context.width.saturating_sub(
-            2 + widths.iter().skip(1).map(|w| w + 2).sum::<usize>(),
-        ));
+        let room = widths[0].min(
+            context
+                .width
+                .saturating_sub(2 + widths.iter().skip(1).map(|w| w + 2).sum::<usize>()),
+        );
         let mut text = format!("  {}", pad(&cut(name, room), room));
         for (cell, w) in cells.iter().zip(widths.iter().skip(1)) {
             text.push_str(&" ".repeat(2 + w - width(cell)));
@@ -402,7 +432,12 @@ fn not_asked(context: &Context, lines: &mut Lines, entries: &[CostEntry]) {
         }
     }
     for text in all {
-        context.wrapped(lines, 0, &format!("Not asked: {}", escape(text)), Paint::yellow);
+        context.wrapped(
+            lines,
+            0,
+            &format!("Not asked: {}", escape(text)),
+            Paint::yellow,
+        );
     }
 }
 

@@ -11,9 +11,9 @@ mod unobserved;
 
 pub use super::{ApplyView, OutcomeView, Style};
 pub use apply::apply;
-pub use cost::{cost, cost_explained};
-pub(in crate::render) use cost::{aside, price_ahead};
 pub use audit::audit;
+pub(in crate::render) use cost::{aside, price_ahead};
+pub use cost::{cost, cost_explained};
 pub use explain::{catalog, explain};
 
 use super::group::{Environment, Group, by_action, environments, groups};

@@ -168,7 +168,9 @@ fn row(s: &ServiceCost, compared: bool, top: Decimal) -> String {
         bar => format!("`{bar}`"),
     };
     if compared {
-        let change = amount(&s.change).filter(|c| !c.is_zero()).map_or_else(String::new, signed);
+        let change = amount(&s.change)
+            .filter(|c| !c.is_zero())
+            .map_or_else(String::new, signed);
         format!(
             "| {} | {} | {} | {} | {change} | {} | {bar} |\n",
             text(&s.name),

@@ -12,8 +12,8 @@ mod explain;
 mod plan;
 
 pub use apply::apply;
-pub use cost::{cost, cost_explained};
 pub use audit::audit;
+pub use cost::{cost, cost_explained};
 pub use explain::{catalog, explain, help};
 pub use plan::plan;
 

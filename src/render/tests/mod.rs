@@ -1,4 +1,5 @@
 mod apply;
+mod cost;
 mod human;
 mod markdown;
 mod plans;
