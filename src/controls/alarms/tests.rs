@@ -580,6 +580,35 @@ fn foreign_alarms_are_conflicts_or_left_alone() {
     }
 }
 
+/// A composite of ours never rests on an alarm of somebody else.
+#[test]
+fn a_composite_needs_children_of_ours() {
+    let policy = resolved(SLO);
+    let seen = inventory();
+    let mut made = applied(&seen, &run(&policy, &seen, false));
+    if let Some(Observed::Known(facts)) = made.alarms.get_mut("eu-west-1") {
+        facts.retain(|f| !matches!(f.definition, AlarmDefinition::Composite(_)));
+        for fact in facts.iter_mut() {
+            match fact.definition.name() {
+                "shop-prod-slo-checkout-fast-long" => fact.tags = Observed::Known(Tags::new()),
+                "shop-prod-slo-checkout-slow-short" => {
+                    fact.tags = Observed::Unknown("denied".into());
+                }
+                _ => {}
+            }
+        }
+    }
+    let verdict = run(&policy, &made, false);
+    let names: Vec<_> = alarms(&verdict).into_keys().collect();
+    assert_eq!(names, ["eu-west-1/shop-prod-slo-checkout-trickle"]);
+    let conflicts = verdict
+        .findings
+        .iter()
+        .filter(|f| f.id == "alarms.conflict");
+    assert_eq!(conflicts.count(), 2);
+    assert_eq!(verdict.counts.unobserved, 2);
+}
+
 #[test]
 fn fields_that_are_newer_than_opsctl_make_a_difference_on_ours_only() {
     let policy = resolved(RATE);
