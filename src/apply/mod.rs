@@ -201,11 +201,12 @@ async fn one_phase(
             let changes: Vec<&Change> = batch.iter().map(|i| &plan.changes[*i]).collect();
             let started = Instant::now();
             let results = match missing(changes[0], broken) {
-                Some(address) => vec![Outcome::of(
+                // Interrupted, nothing is known of what it needs: it was only not tried.
+                Some(address) if !run.cancel.is_cancelled() => vec![Outcome::of(
                     OutcomeKind::Failed,
                     format!("not tried: it needs {address}, which was not made"),
                 )],
-                None => one_batch(run, targets, &changes).await,
+                _ => one_batch(run, targets, &changes).await,
             };
             let took = started.elapsed().as_millis() as u64;
             batch

@@ -79,6 +79,8 @@ pub struct Sandbox {
     world: Mutex<World>,
     /// Where the state is kept; `None` keeps it in memory.
     state: Option<PathBuf>,
+    /// What this process wrote there last.
+    written: Mutex<Vec<u8>>,
     faults: Option<Box<Faults>>,
     clock: ledger::Clock,
     meter: Meter,
@@ -90,6 +92,7 @@ impl Sandbox {
         Sandbox {
             world: Mutex::new(world),
             state: None,
+            written: Mutex::default(),
             faults: None,
             clock: ledger::Clock::default(),
             meter: Meter::default(),
@@ -188,14 +191,19 @@ impl Sandbox {
         file.lock()
             .map_err(|e| format!("{}: {e}", guard.display()))?;
         let mut world = self.lock();
-        if let Some(kept) = read_state(state)?
+        let mut written = self.written.lock().unwrap_or_else(|e| e.into_inner());
+        // Another process may have written since; what this one wrote need not be parsed again.
+        let unchanged = !written.is_empty() && std::fs::read(state).is_ok_and(|b| b == *written);
+        if !unchanged
+            && let Some(kept) = read_state(state)?
             && kept.seed == world.seed
         {
             *world = kept;
         }
         let out = f(&mut world);
-        let text = serde_json::to_vec_pretty(&*world).map_err(|e| e.to_string())?;
+        let text = serde_json::to_vec(&*world).map_err(|e| e.to_string())?;
         write_atomically(state, &text).map_err(|e| format!("{}: {e}", state.display()))?;
+        *written = text;
         Ok(out)
     }
 }
@@ -516,7 +524,7 @@ impl Cloud for Sandbox {
     }
 
     async fn read_object(&self, target: &Target, key: &ObjectKey) -> Observed<ObjectReading> {
-        let world = self.lock().clone();
+        let world = self.lock();
         match world.accounts.get(&target.environment) {
             None => Observed::Unknown("no such environment".to_owned()),
             Some(account) => objects::read(self, account, key),
@@ -554,7 +562,7 @@ impl Cloud for Sandbox {
         queries: &[SeriesQuery],
         span: &TimeSpan,
     ) -> Vec<Result<Series, CloudError>> {
-        let world = self.lock().clone();
+        let world = self.lock();
         match world.accounts.get(&target.environment) {
             None => vec![Ok(Series::new()); queries.len()],
             Some(account) => metrics::data(self, account, region, queries, span),
@@ -568,7 +576,7 @@ impl Cloud for Sandbox {
         namespace: &str,
         metric: Option<&str>,
     ) -> Result<Vec<MetricId>, CloudError> {
-        let world = self.lock().clone();
+        let world = self.lock();
         match world.accounts.get(&target.environment) {
             None => Ok(Vec::new()),
             Some(account) => metrics::list(self, account, region, namespace, metric),

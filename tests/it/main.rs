@@ -1,5 +1,6 @@
 //! The integration tests: one binary, its files named after what they prove.
 
+mod alarms;
 mod architecture;
 mod budgets_aws;
 mod audit;

@@ -169,7 +169,7 @@ fn packed<'a>(
             ),
             None => input.resolved.reason(
                 Control::Alarms,
-                format!("alarms.packs: {}, {}", pack.value.as_str(), alarm.id),
+                format!("alarms.packs: {}", alarm.id),
                 pack.origin,
             ),
         };

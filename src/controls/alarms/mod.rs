@@ -188,10 +188,17 @@ pub fn plan(input: &Input) -> Verdict {
         monthly: Decimal::ZERO,
         wanted: 0,
         silent: BTreeMap::new(),
+        not_ours: BTreeSet::new(),
+        unseen: BTreeSet::new(),
         verdict: &mut verdict,
     };
-    for (key, draft) in &collected.drafts {
-        planner.wanted(key, draft);
+    // What a composite rests on is judged before it.
+    let rests = |draft: &Draft| matches!(draft.shape, Shape::AllOf(_));
+    for composite in [false, true] {
+        let drafts = collected.drafts.iter();
+        for (key, draft) in drafts.filter(|(_, d)| rests(d) == composite) {
+            planner.wanted(key, draft);
+        }
     }
     for (key, held) in &collected.held {
         planner.held(key, *held);
@@ -247,7 +254,14 @@ struct Planner<'a, 'v> {
     wanted: u64,
     /// Alarms that tell nobody, by severity.
     silent: BTreeMap<Routing, u64>,
+    /// Alarms with names of ours that are somebody else's, and those of which that is not known.
+    not_ours: BTreeSet<Key>,
+    unseen: BTreeSet<Key>,
     verdict: &'v mut Verdict,
+}
+
+fn untagged() -> String {
+    format!("an alarm with this name does not bear the tag {MANAGED_TAG}")
 }
 
 /// Whose an alarm is.
@@ -267,12 +281,14 @@ impl<'a> Planner<'a, '_> {
     fn whose(&self, fact: &AlarmFact) -> Whose {
         match &fact.tags {
             Observed::Unknown(_) => Whose::Unseen,
-            Observed::Absent => Whose::Foreign(format!("it does not bear the tag {MANAGED_TAG}")),
+            Observed::Absent => Whose::Foreign(untagged()),
             Observed::Known(tags) if ignore_reason(tags).is_some() => Whose::Ignored,
             Observed::Known(tags) => match tags.get(MANAGED_TAG) {
                 Some(value) if *value == self.mine => Whose::Ours,
-                Some(value) => Whose::Foreign(format!("its tag {MANAGED_TAG} says {value}")),
-                None => Whose::Foreign(format!("it does not bear the tag {MANAGED_TAG}")),
+                Some(value) => Whose::Foreign(format!(
+                    "an alarm with this name says {MANAGED_TAG} = {value}"
+                )),
+                None => Whose::Foreign(untagged()),
             },
         }
     }
@@ -367,12 +383,30 @@ impl<'a> Planner<'a, '_> {
             self.verdict.counts.unobserved += 1;
             return;
         };
+        if let Object::CompositeAlarm(composite) = &after {
+            let part = |set: &BTreeSet<Key>| {
+                let mut children = composite.children.iter();
+                let found = children.find(|c| set.contains(&(key.0.clone(), (*c).clone())));
+                found.cloned()
+            };
+            if let Some(child) = part(&self.not_ours) {
+                let why = format!("{child}, which it rests on, is somebody else's");
+                return self.conflict(key, draft, why);
+            }
+            if part(&self.unseen).is_some() {
+                self.verdict.counts.unobserved += 1;
+                return;
+            }
+        }
         let Some(fact) = region.get(key.1.as_str()).copied() else {
             self.change(None, Some(after), draft.reason.clone());
             return;
         };
         match self.whose(fact) {
-            Whose::Unseen => self.verdict.counts.unobserved += 1,
+            Whose::Unseen => {
+                self.unseen.insert(key.clone());
+                self.verdict.counts.unobserved += 1;
+            }
             Whose::Ignored => self.verdict.counts.ignored += 1,
             Whose::Foreign(why) => self.conflict(key, draft, why),
             Whose::Ours => match definition(fact) {
@@ -380,18 +414,23 @@ impl<'a> Planner<'a, '_> {
                 Some(before) if before.kind() == after.kind() => {
                     self.change(Some(before), Some(after), draft.reason.clone());
                 }
-                _ => self.conflict(key, draft, "it is an alarm of another kind".to_owned()),
+                _ => self.conflict(
+                    key,
+                    draft,
+                    "an alarm of another kind has this name".to_owned(),
+                ),
             },
         }
     }
 
     fn conflict(&mut self, key: &Key, draft: &Draft, why: String) {
+        self.not_ours.insert(key.clone());
         let finding = report(
             self.input,
             key,
             "alarms.conflict",
             Severity::High,
-            format!("an alarm has this name already, so ours is not planned: {why}"),
+            format!("ours is not planned: {why}"),
             why,
             "rename or delete that alarm, or choose another prefix",
             draft.reason.clone(),
