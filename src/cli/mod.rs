@@ -3,9 +3,12 @@
 mod apply;
 #[allow(dead_code)]
 mod audit_cost;
+mod backtest;
 mod complete;
 mod context;
+mod doctor;
 mod init;
+mod metrics;
 mod plan;
 mod sandbox;
 mod schema;
@@ -204,6 +207,10 @@ pub enum Command {
     Stage(stage::StageCommand),
     Plan(plan::PlanArgs),
     Apply(apply::ApplyArgs),
+    /// The metrics that the policies name
+    #[command(subcommand)]
+    Metrics(metrics::MetricsCommand),
+    Doctor(doctor::DoctorArgs),
     /// The embedded AWS accounts
     #[command(subcommand)]
     Sandbox(sandbox::SandboxCommand),
@@ -388,6 +395,8 @@ pub fn main() -> i32 {
         Command::Stage(command) => stage::run(&global, &command),
         Command::Plan(args) => context::block_on(plan::run(&global, &args)),
         Command::Apply(args) => context::block_on(apply::run(&global, &args)),
+        Command::Metrics(command) => context::block_on(metrics::run(&global, &command)),
+        Command::Doctor(args) => context::block_on(doctor::run(&global, &args)),
         Command::Sandbox(command) => sandbox::run(&global, &command),
         Command::Schema(args) => schema::run(&global, &args),
         Command::Completions(args) => complete::completions(&global, &args),

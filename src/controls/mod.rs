@@ -3,6 +3,7 @@
 
 pub mod alarms;
 pub mod budgets;
+pub mod hygiene;
 pub mod lifecycle;
 pub mod saving;
 pub mod tags;

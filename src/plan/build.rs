@@ -56,6 +56,7 @@ pub fn build(environments: &[PlanEnvironment], request: &PlanRequest) -> Plan {
         types_checked: Vec::new(),
         types_not_checked: Vec::new(),
         notes: Vec::new(),
+        backtest: Vec::new(),
         sandbox: request.sandbox.clone(),
         targets: Vec::new(),
         lock: request.lock.clone(),

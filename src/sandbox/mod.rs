@@ -17,8 +17,8 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 
 use crate::cloud::{
-    Call, Cloud, CloudError, LifecycleReading, LockError, LockPlace, Meter, ObjectReading, Series,
-    SeriesQuery, Subject, Target, TimeSpan, Want,
+    AlarmEvent, Call, Cloud, CloudError, LifecycleReading, LockError, LockPlace, Meter,
+    ObjectReading, Series, SeriesQuery, Subject, Target, TimeSpan, Want,
 };
 use crate::cost::question::{Answered, Question};
 use crate::inventory::{Bucket, EnvironmentInventory, Gap, Observed, Resource};
@@ -524,6 +524,20 @@ impl Cloud for Sandbox {
         match world.accounts.get(&target.environment) {
             None => vec![Ok(Series::new()); queries.len()],
             Some(account) => metrics::data(self, account, region, queries, span),
+        }
+    }
+
+    async fn alarm_history(
+        &self,
+        target: &Target,
+        region: &str,
+        name: &str,
+        since: jiff::Timestamp,
+    ) -> Result<Vec<AlarmEvent>, CloudError> {
+        let world = self.lock().clone();
+        match world.accounts.get(&target.environment) {
+            None => Ok(Vec::new()),
+            Some(account) => objects::alarm_history(self, account, region, name, since),
         }
     }
 

@@ -5,7 +5,7 @@
 
 mod apply;
 mod block;
-mod escape;
+pub(super) mod escape;
 mod plan;
 
 pub use apply::apply;
