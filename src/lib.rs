@@ -14,6 +14,7 @@ pub mod apply;
 pub mod audit;
 pub mod aws;
 pub mod backtest;
+pub mod catalog;
 pub mod cli;
 pub mod cloud;
 pub mod config;

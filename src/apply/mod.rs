@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use crate::cloud::{Call, Cloud, CloudError, Subject, Target};
+use crate::model::object::ObjectKind;
 use crate::model::{IGNORE_TAG, ResourceType, Tags, ignore_reason, owner_of};
 use crate::plan::{ActionKind, Change, Operation, Plan};
 use journal::Journal;
@@ -146,8 +147,10 @@ pub async fn apply(run: &Run<'_>, plan: &Plan) -> Vec<Outcome> {
                 !(o.outcome == OutcomeKind::Applied || o.error.as_deref() == Some(Outcome::ALREADY))
             });
             if failed && change.action == ActionKind::Create {
-                for key in [&change.resource.arn, &change.resource.name] {
-                    broken.insert(key.clone(), change.address.to_string());
+                broken.insert(change.resource.arn.clone(), change.address.to_string());
+                if is_referred_to_by_name(change) {
+                    let name = change.resource.name.clone();
+                    broken.insert(name, change.address.to_string());
                 }
             }
         }
@@ -158,6 +161,19 @@ pub async fn apply(run: &Run<'_>, plan: &Plan) -> Vec<Outcome> {
             o.unwrap_or_else(|| Outcome::of(OutcomeKind::Failed, "lost by the executor".to_owned()))
         })
         .collect()
+}
+
+/// Whether others name it by its name and not by its ARN.
+fn is_referred_to_by_name(change: &Change) -> bool {
+    let Operation::Object { after, .. } = &change.operation else {
+        return false;
+    };
+    after.as_ref().is_some_and(|object| {
+        matches!(
+            object.kind(),
+            ObjectKind::MetricAlarm | ObjectKind::CompositeAlarm | ObjectKind::AnomalyMonitor
+        )
+    })
 }
 
 /// The order of changes that rest on each other.

@@ -4,7 +4,7 @@ mod calls;
 
 use std::time::Duration;
 
-use super::{Outcome, OutcomeKind, Run, VERIFY_AFTER, VERIFY_SECONDS, write};
+use super::{Outcome, OutcomeKind, Run, VERIFY_AFTER, VERIFY_SECONDS, standing, write};
 use crate::cloud::{ObjectReading, Target};
 use crate::inventory::Observed;
 use crate::model::Tags;
@@ -37,12 +37,43 @@ enum Look {
     End(Outcome),
 }
 
-/// Whether the tag has to say that a thing is ours, and not only its name.
+/// Whether a tag has to say that a thing is ours, and not only its name: these keep tags for
+/// certain.
 fn needs_tag(kind: ObjectKind) -> bool {
     matches!(
         kind,
-        ObjectKind::Topic | ObjectKind::MetricAlarm | ObjectKind::CompositeAlarm
+        ObjectKind::Topic
+            | ObjectKind::Budget
+            | ObjectKind::MetricAlarm
+            | ObjectKind::CompositeAlarm
     )
+}
+
+/// Whether the tags that a thing bears right now still make it ours; else why it is not.
+fn owned(kind: ObjectKind, tags: &Observed<Tags>, planned: &Tags) -> Result<(), Outcome> {
+    match tags {
+        // Somebody may have made a thing of our name, or another project's run.
+        Observed::Known(tags) => match (tags.get(MANAGED_TAG), planned.get(MANAGED_TAG)) {
+            (None, _) => Err(Outcome::of(
+                OutcomeKind::Stale,
+                format!("it does not bear {MANAGED_TAG}, so it is not ours to write"),
+            )),
+            (Some(is), Some(wanted)) if is != wanted => Err(Outcome::of(
+                OutcomeKind::Stale,
+                format!("its {MANAGED_TAG} is {is} and not {wanted}, so it is not ours to write"),
+            )),
+            _ => standing(tags, false).map_or(Ok(()), Err),
+        },
+        Observed::Unknown(error) => Err(Outcome::of(
+            OutcomeKind::Failed,
+            format!("its tags could not be read before the write, so nothing was changed: {error}"),
+        )),
+        Observed::Absent if needs_tag(kind) => Err(Outcome::of(
+            OutcomeKind::Stale,
+            format!("it does not bear {MANAGED_TAG}, so it is not ours to write"),
+        )),
+        Observed::Absent => Ok(()),
+    }
 }
 
 /// The first field in which two states of a thing differ, in words.
@@ -60,6 +91,7 @@ fn difference(expected: Option<&Object>, now: Option<&Object>) -> String {
     }
 }
 
+/// `again`: an earlier try of this change was broken off.
 async fn look(run: &Run<'_>, target: &Target, planned: &Planned<'_>, again: bool) -> Look {
     let end = |kind, text: String| Look::End(Outcome::of(kind, text));
     let Some(object) = planned.object() else {
@@ -79,32 +111,18 @@ async fn look(run: &Run<'_>, target: &Target, planned: &Planned<'_>, again: bool
     if now == planned.after {
         return end(OutcomeKind::Skipped, Outcome::ALREADY.to_owned());
     }
-    if now != planned.before && !again {
+    // After a try that may have got half-way, the state in between is ours.
+    let between = again && calls("", planned.before, planned.after, planned.tags).len() > 1;
+    if now != planned.before && !between {
         return end(
             OutcomeKind::Stale,
             format!("moved since the plan: {}", difference(planned.before, now)),
         );
     }
     if let Some(ObjectReading { object, tags }) = &reading
-        && needs_tag(object.kind())
+        && let Err(end) = owned(object.kind(), tags, planned.tags)
     {
-        match tags {
-            Observed::Known(tags) if tags.contains_key(MANAGED_TAG) => {}
-            Observed::Unknown(error) => {
-                return end(
-                    OutcomeKind::Failed,
-                    format!(
-                        "its tags could not be read before the write, so nothing was changed: {error}"
-                    ),
-                );
-            }
-            _ => {
-                return end(
-                    OutcomeKind::Stale,
-                    format!("it does not bear {MANAGED_TAG}, so it is not ours to write"),
-                );
-            }
-        }
+        return Look::End(end);
     }
     Look::Go(reading.map(|r| r.object))
 }
@@ -143,9 +161,10 @@ pub(super) async fn one(
                         refused = Some(e.to_string());
                         continue 'tries;
                     }
-                    Some(Err(e)) if !e.maybe_done => {
+                    Some(Err(e)) if !e.maybe_done && refused.is_none() => {
                         return Outcome::of(OutcomeKind::Failed, e.to_string());
                     }
+                    // Refused, perhaps because the try before it was carried out: looking tells.
                     Some(Err(e)) => {
                         refused = Some(e.to_string());
                         break 'tries;

@@ -56,24 +56,24 @@ pub async fn observe(session: &Session, want: &Want) -> Money {
     }
     for (arn, (fact, failed)) in want.topics.iter().zip(topics) {
         let region = topics::region_of(arn).unwrap_or(REGION);
-        money.gaps.extend(failed.into_iter().map(|error| {
-            let mut gap = gap(target, region, &error);
-            gap.control = control_of_topics(want);
-            gap.resource = Some(arn.rsplit(':').next().unwrap_or(arn).to_owned());
-            gap
-        }));
+        for error in failed {
+            money.gaps.extend(users_of_topics(want).map(|control| Gap {
+                control,
+                resource: Some(arn.rsplit(':').next().unwrap_or(arn).to_owned()),
+                ..gap(target, region, &error)
+            }));
+        }
         money.topics.insert(arn.clone(), fact);
     }
     money
 }
 
 /// Topics are looked at for those who notify through them.
-fn control_of_topics(want: &Want) -> Control {
-    if want.budgets || want.anomaly || want.alarms.is_empty() {
-        Control::Budgets
-    } else {
-        Control::Alarms
-    }
+fn users_of_topics(want: &Want) -> impl Iterator<Item = Control> {
+    let alarms = want.alarm_topics || !want.alarms.is_empty();
+    let budgets = want.budgets || want.anomaly || !alarms;
+    let budgets = budgets.then_some(Control::Budgets);
+    budgets.into_iter().chain(alarms.then_some(Control::Alarms))
 }
 
 /// A topic in its own region.

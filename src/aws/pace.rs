@@ -22,6 +22,8 @@ pub enum Api {
     /// Anomaly detection and cost allocation tags, which Cost Explorer serves.
     CostManagement,
     Subscribe,
+    /// Per payer; see `costexplorer`.
+    CostExplorer,
     // Tag reads and writes of single resources.
     RdsTags,
     LambdaTags,
@@ -33,7 +35,7 @@ pub enum Api {
 }
 
 impl Api {
-    const ALL: [Api; 20] = [
+    const ALL: [Api; 21] = [
         Api::GetResources,
         Api::WriteTags,
         Api::DescribeAlarms,
@@ -47,6 +49,7 @@ impl Api {
         Api::WriteBudgets,
         Api::CostManagement,
         Api::Subscribe,
+        Api::CostExplorer,
         Api::RdsTags,
         Api::LambdaTags,
         Api::DynamoDbTags,
@@ -75,6 +78,7 @@ impl Api {
             Api::WriteBudgets => 5,
             Api::CostManagement => 2,
             Api::Subscribe => 50,
+            Api::CostExplorer => 1,
             Api::LambdaTags => 15,
             Api::RdsTags
             | Api::DynamoDbTags

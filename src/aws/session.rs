@@ -75,6 +75,8 @@ impl Shared {
 pub struct Session {
     pub target: Target,
     pub shared: Arc<Shared>,
+    /// Held while Cost Explorer is asked.
+    pub costs: tokio::sync::Mutex<()>,
     config: OnceCell<SdkConfig>,
     given: Option<SharedCredentialsProvider>,
     regions: Mutex<HashMap<String, Arc<Region>>>,
@@ -85,6 +87,7 @@ impl Session {
         Session {
             target,
             shared,
+            costs: tokio::sync::Mutex::default(),
             config: OnceCell::new(),
             given: None,
             regions: Mutex::default(),

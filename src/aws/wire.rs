@@ -60,7 +60,10 @@ impl Intercept for Wire {
         let attempts = attempts(cfg);
         let hopeless = match context.response() {
             Some(response) => {
-                if is_throttled(response) {
+                let costs = cfg
+                    .load::<Metadata>()
+                    .is_some_and(|m| m.service() == "Cost Explorer");
+                if is_throttled(response) || (costs && is_cost_limit(response)) {
                     self.meter.throttled();
                 }
                 match response.status().as_u16() {
@@ -105,6 +108,8 @@ fn iam_name(service: &str) -> &str {
         "CloudWatch Logs" => "logs",
         "ElastiCache" => "elasticache",
         "Resource Groups Tagging API" => "tag",
+        "Cost Explorer" => "ce",
+        "Budgets" => "budgets",
         "Resource Explorer 2" => "resource-explorer-2",
         other => other,
     }
@@ -140,6 +145,13 @@ fn is_throttled(response: &HttpResponse) -> bool {
                 .find(|word| !word.is_empty())
                 .is_some_and(|word| is_throttle(bare(word)))
         })
+}
+
+/// Cost Explorer's word for throttling; other services use it for quotas.
+/// Source: API model, `ce:LimitExceededException` ("too many calls in a short period").
+fn is_cost_limit(response: &HttpResponse) -> bool {
+    let body = response.body().bytes().unwrap_or_default();
+    String::from_utf8_lossy(body).contains("LimitExceededException")
 }
 
 /// The text after the key `__type` of a CBOR map; the byte before a short text is 0x60 plus its

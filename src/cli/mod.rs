@@ -1,12 +1,13 @@
 //! The command line: one file per command, and what they share.
 
 mod apply;
-#[allow(dead_code)]
+mod audit;
 mod audit_cost;
 mod backtest;
 mod complete;
 mod context;
 mod doctor;
+mod explain;
 mod init;
 mod metrics;
 mod plan;
@@ -69,6 +70,23 @@ pub enum Format {
     Json,
     /// For pull requests and chat.
     Markdown,
+    /// Audits: for code scanning.
+    Sarif,
+    /// Audits: for whatever shows test results.
+    Junit,
+    /// Audits: for spreadsheets.
+    Csv,
+    /// Audits: annotations of a GitHub workflow, and the summary of its step.
+    Github,
+    /// Audits: GitLab's code quality report.
+    Gitlab,
+}
+
+impl Format {
+    /// Whether only audits have it.
+    fn is_of_audits(self) -> bool {
+        !matches!(self, Format::Table | Format::Json | Format::Markdown)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -211,6 +229,8 @@ pub enum Command {
     #[command(subcommand)]
     Metrics(metrics::MetricsCommand),
     Doctor(doctor::DoctorArgs),
+    Audit(audit::AuditArgs),
+    Explain(explain::ExplainArgs),
     /// The embedded AWS accounts
     #[command(subcommand)]
     Sandbox(sandbox::SandboxCommand),
@@ -389,6 +409,10 @@ pub fn main() -> i32 {
     };
     cli.global.start_log();
     let global = cli.global;
+    if let Err(failure) = formats(&global, &cli.command) {
+        global.print_failure(&failure);
+        return exit::FAILED;
+    }
     let result = match cli.command {
         Command::Init(args) => init::run(&global, &args),
         Command::Validate(args) => validate::run(&global, &args),
@@ -397,6 +421,8 @@ pub fn main() -> i32 {
         Command::Apply(args) => context::block_on(apply::run(&global, &args)),
         Command::Metrics(command) => context::block_on(metrics::run(&global, &command)),
         Command::Doctor(args) => context::block_on(doctor::run(&global, &args)),
+        Command::Audit(args) => context::block_on(audit::run(&global, &args)),
+        Command::Explain(args) => explain::run(&global, &args),
         Command::Sandbox(command) => sandbox::run(&global, &command),
         Command::Schema(args) => schema::run(&global, &args),
         Command::Completions(args) => complete::completions(&global, &args),
@@ -409,6 +435,21 @@ pub fn main() -> i32 {
             exit::FAILED
         }
     }
+}
+
+/// Refuses a format that the command does not have.
+fn formats(global: &Global, command: &Command) -> Result<(), Failure> {
+    if !global.format.is_of_audits() || matches!(command, Command::Audit(_)) {
+        return Ok(());
+    }
+    let name = global
+        .format
+        .to_possible_value()
+        .map_or_else(String::new, |v| v.get_name().to_owned());
+    Err(
+        Failure::new(format!("--format {name} is a format of `opsctl audit`"))
+            .help("this command has table, json and markdown"),
+    )
 }
 
 /// The head that all JSON documents have in common, for those without a plan.

@@ -13,7 +13,7 @@ use crate::aws::{AwsCloud, Settings};
 use crate::cloud::{Cloud, LockPlace, Target, Want};
 use crate::config::load::find_project;
 use crate::config::source::suggest;
-use crate::config::workspace::{Environment, Workspace};
+use crate::config::workspace::{AcceptUnobserved, Environment, Workspace};
 use crate::config::{Loaded, Resolved};
 use crate::model::Control;
 use crate::plan::Plan;
@@ -222,19 +222,58 @@ impl Session {
         interrupt: &Interrupt,
     ) -> Result<Plan, Failure> {
         let environments = self.environments(global, stage)?;
-        let targets: Vec<&Target> = environments.iter().map(|(t, _)| t).collect();
         let only = target_glob(global)?;
         let controls = controls(global);
+        let environments = self
+            .observe(global, environments, &controls, false, interrupt)
+            .await?;
+        let accepted = self.accepted();
+        Ok(build(
+            &environments,
+            &PlanRequest {
+                controls: &controls,
+                only: only.as_ref(),
+                destroy,
+                now: Timestamp::now(),
+                accepted: &accepted,
+                sandbox: self.sandbox.clone(),
+                lock: self.lock_place()?,
+                api: self.cloud.meter().snapshot(),
+            },
+        ))
+    }
+
+    /// The blind spots that `opsctl.toml` accepts.
+    pub fn accepted(&self) -> BTreeMap<String, AcceptUnobserved> {
+        match &self.loaded.workspace {
+            Some(workspace) => workspace.accept_unobserved.clone(),
+            None => BTreeMap::new(),
+        }
+    }
+
+    /// Guards the accounts and observes them all at once, as far as the controls need it, and audits
+    /// beyond that.
+    pub async fn observe(
+        &self,
+        global: &Global,
+        environments: Vec<(Target, Resolved)>,
+        controls: &[Control],
+        audit: bool,
+        interrupt: &Interrupt,
+    ) -> Result<Vec<PlanEnvironment>, Failure> {
+        let targets: Vec<&Target> = environments.iter().map(|(t, _)| t).collect();
         let work = async {
             guard(self.cloud.as_ref(), &targets).await?;
-            Ok(join_all(environments.iter().map(|(target, resolved)| {
-                let controls = &controls;
-                async move {
-                    let want = want(controls, resolved);
+            Ok(
+                join_all(environments.iter().map(|(target, resolved)| async move {
+                    let mut want = want(controls, resolved);
+                    if audit {
+                        crate::controls::want_for_audit(controls, resolved, &mut want);
+                    }
                     self.cloud.observe(target, &want).await
-                }
-            }))
-            .await)
+                }))
+                .await,
+            )
         };
         let progress = Progress::spinner(global, "looking");
         let names: Vec<&str> = targets.iter().map(|t| t.environment.as_str()).collect();
@@ -256,11 +295,7 @@ impl Session {
             }
         };
         drop(progress);
-        let accepted = match &self.loaded.workspace {
-            Some(workspace) => workspace.accept_unobserved.clone(),
-            None => BTreeMap::new(),
-        };
-        let environments: Vec<PlanEnvironment> = environments
+        Ok(environments
             .into_iter()
             .zip(inventories)
             .map(|((target, resolved), inventory)| PlanEnvironment {
@@ -268,25 +303,12 @@ impl Session {
                 resolved,
                 inventory,
             })
-            .collect();
-        Ok(build(
-            &environments,
-            &PlanRequest {
-                controls: &controls,
-                only: only.as_ref(),
-                destroy,
-                now: Timestamp::now(),
-                accepted: &accepted,
-                sandbox: self.sandbox.clone(),
-                lock: self.lock_place()?,
-                api: self.cloud.meter().snapshot(),
-            },
-        ))
+            .collect())
     }
 }
 
 /// An environment as the cloud is asked for it.
-fn target(name: &str, environment: &Environment) -> Target {
+pub fn target(name: &str, environment: &Environment) -> Target {
     Target {
         environment: name.to_owned(),
         account: environment.account.value.clone(),
@@ -337,7 +359,7 @@ fn want(controls: &[Control], resolved: &Resolved) -> Want {
     crate::controls::want(controls, resolved, want)
 }
 
-fn target_glob(global: &Global) -> Result<Option<GlobMatcher>, Failure> {
+pub fn target_glob(global: &Global) -> Result<Option<GlobMatcher>, Failure> {
     global
         .target
         .as_ref()

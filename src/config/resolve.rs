@@ -68,6 +68,9 @@ impl Policies {
         if let Some(p) = &self.backups {
             out.extend(p.check());
         }
+        if let Some(p) = &self.cost {
+            out.extend(p.check());
+        }
         if let Some(p) = &self.readiness {
             out.extend(super::later::check_readiness(p));
         }

@@ -77,6 +77,21 @@ pub fn want(controls: &[Control], resolved: &Resolved, mut want: Want) -> Want {
     want
 }
 
+/// What audits need to see besides.
+pub fn want_for_audit(controls: &[Control], resolved: &Resolved, want: &mut Want) {
+    if controls.contains(&Control::Alarms) && resolved.policies.alarms.is_some() {
+        hygiene::want(resolved, want);
+    }
+}
+
+/// What an audit reports besides what is planned.
+pub fn audit(control: Control, input: &Input, verdict: &mut Verdict) {
+    if control == Control::Alarms && input.resolved.policies.alarms.is_some() {
+        let hygiene = hygiene::verdict(input);
+        verdict.findings.extend(hygiene.findings);
+    }
+}
+
 /// Whether a resource is a control's business.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Standing {

@@ -182,9 +182,12 @@ fn foreign(
     verdict: &mut Verdict,
 ) {
     let document = fact.topic.policy_document();
+    // What others send is theirs to tell about.
+    let own = |p: &&Publisher| (**p == Publisher::CloudWatch) == (control == Control::Alarms);
     let refused: Vec<&str> = need
         .publishers
         .iter()
+        .filter(own)
         .filter(|p| access(&document, **p, &fact.arn) == Access::Blocked)
         .map(|p| p.principal())
         .collect();

@@ -1,6 +1,31 @@
-//! Costs: arithmetic on decimals. No clock, no network in here.
+//! Costs: which questions are asked, and what the answers amount to. Arithmetic on decimals: no
+//! clock and no network in here, today is an input. Only [`cache`] touches files.
 
+pub mod amount;
+pub mod audit;
+mod by_account;
+pub mod cache;
+pub mod cents;
+pub mod days;
 mod entry;
+pub mod explain;
+pub mod export;
+mod findings;
+mod forecast;
+mod measure;
 pub mod question;
+mod splits;
+pub mod steps;
+pub mod tally;
+pub mod usage_type;
+mod whole;
 
-pub use entry::{Band, CostEntry, ServiceCost, TagCost};
+#[cfg(test)]
+mod tests;
+
+pub use audit::{AuditInput, CostReport, EnvironmentInput, Users, audit};
+pub use by_account::tag_keys;
+pub use entry::{
+    Adjustments, AnomalyEntry, Band, Commitments, CostEntry, DayCost, Mover, OtherAccount,
+    RegionCost, ResourceCost, ServiceCost, Share, Shares, TagCost, TagStatus,
+};

@@ -39,6 +39,18 @@ pub struct PlanRequest<'a> {
 
 /// Builds the plan. Pure: the same input gives the same plan, but for `generated_at`.
 pub fn build(environments: &[PlanEnvironment], request: &PlanRequest) -> Plan {
+    let mut plan = gather(environments, request, true);
+    seal(&mut plan);
+    plan
+}
+
+/// All that the controls say, for an audit: where two environments share an account, each has its
+/// own say about the same resource. Not sealed, so that nobody can execute it.
+pub fn judge(environments: &[PlanEnvironment], request: &PlanRequest) -> Plan {
+    gather(environments, request, false)
+}
+
+fn gather(environments: &[PlanEnvironment], request: &PlanRequest, one_writer: bool) -> Plan {
     let today = request.now.to_zoned(jiff::tz::TimeZone::UTC).date();
     let mut plan = Plan {
         format_version: FORMAT_VERSION.to_owned(),
@@ -82,6 +94,9 @@ pub fn build(environments: &[PlanEnvironment], request: &PlanRequest) -> Plan {
         plan.targets.push(environment.target.clone());
         for control in request.controls {
             let mut verdict = controls::run(*control, &input);
+            if !one_writer {
+                controls::audit(*control, &input, &mut verdict);
+            }
             let changed = verdict.changes.len() as u64;
             let judged = verdict.counts.checked - verdict.counts.unobserved;
             unchanged += judged.saturating_sub(changed);
@@ -129,7 +144,9 @@ pub fn build(environments: &[PlanEnvironment], request: &PlanRequest) -> Plan {
             only.glob()
         ));
     }
-    plan.notes.extend(one_writer_each(&mut plan.changes));
+    if one_writer {
+        plan.notes.extend(one_writer_each(&mut plan.changes));
+    }
     plan.accepted_unobserved = accept(&mut plan.unobserved, request.accepted, today);
     for (name, accepted) in request.accepted {
         if today > accepted.until.value.0 {
@@ -156,7 +173,6 @@ pub fn build(environments: &[PlanEnvironment], request: &PlanRequest) -> Plan {
         unobserved: plan.unobserved.len() as u64,
         monthly_cost_delta_usd: format!("{:.2}", total_delta(&plan.changes)),
     };
-    seal(&mut plan);
     plan
 }
 

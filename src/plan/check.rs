@@ -11,6 +11,9 @@ use crate::model::lifecycle::{LifecycleConfiguration, Rule};
 use crate::model::object::{MANAGED_TAG, Object, ObjectKind, fields};
 use crate::model::{Address, Arn, Control, Tags, check_tag_key};
 
+/// What the names of budgets, monitors and subscriptions of ours begin with.
+const OUR_PREFIX: &str = "opsctl-";
+
 /// What of a change is derived from its operation: field, before, after.
 type Shown = (String, Option<String>, Option<String>);
 
@@ -174,6 +177,20 @@ fn object(
                 change.control
             ));
         }
+    }
+    let object = after.or(before);
+    match object {
+        // These have no tag that could say later whose they are.
+        Some(Object::Budget(_) | Object::AnomalyMonitor(_) | Object::AnomalySubscription(_))
+            if object.is_some_and(|o| !o.name().starts_with(OUR_PREFIX)) =>
+        {
+            return Err(format!("its name does not begin with {OUR_PREFIX}"));
+        }
+        Some(Object::CostAllocationTag(_)) => match after {
+            Some(Object::CostAllocationTag(tag)) if tag.active => {}
+            _ => return Err("it would stop a cost allocation tag".to_owned()),
+        },
+        _ => {}
     }
     match (before, after) {
         (None, None) => return Err("it names no object".to_owned()),

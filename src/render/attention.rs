@@ -6,7 +6,7 @@ use super::group::count;
 use super::text;
 use crate::inventory::Gap;
 use crate::model::{Control, Severity};
-use crate::plan::{Finding, Plan};
+use crate::plan::Finding;
 
 /// Findings of one kind, with each message once.
 pub(super) struct FindingGroup<'a> {
@@ -22,7 +22,9 @@ impl FindingGroup<'_> {
 }
 
 /// Worst first.
-pub(super) fn findings(findings: &[Finding]) -> Vec<FindingGroup<'_>> {
+pub(super) fn findings<'a>(
+    findings: impl IntoIterator<Item = &'a Finding>,
+) -> Vec<FindingGroup<'a>> {
     let mut found: BTreeMap<(std::cmp::Reverse<Severity>, &str), Vec<&Finding>> = BTreeMap::new();
     for finding in findings {
         found
@@ -93,10 +95,10 @@ impl GapRow<'_> {
 }
 
 /// One row for each call and error; where that gives more than `max`, one for each call.
-pub(super) fn gaps(plan: &Plan, max: usize) -> Vec<GapRow<'_>> {
+pub(super) fn gaps(unobserved: &[Gap], max: usize) -> Vec<GapRow<'_>> {
     let gather = |by_error: bool| {
         let mut found: BTreeMap<_, Vec<&Gap>> = BTreeMap::new();
-        for gap in &plan.unobserved {
+        for gap in unobserved {
             let error = if by_error { gap.error.as_str() } else { "" };
             found
                 .entry((&gap.environment, &gap.region, &gap.operation, error))

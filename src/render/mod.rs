@@ -4,14 +4,23 @@
 //! Every string that may come from AWS goes through [`text::escape`] on its way out.
 
 pub mod backtest;
+pub mod cost_html;
+pub mod csv;
 pub mod diagnostics;
+pub mod github;
+pub mod gitlab;
 pub mod human;
+pub mod junit;
 pub mod markdown;
+pub mod sarif;
 pub mod text;
 
 mod attention;
+mod cost;
 mod group;
+mod machine;
 mod paint;
+mod verdict;
 mod words;
 
 #[cfg(test)]

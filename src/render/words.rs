@@ -5,8 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::ApplyView;
 use super::group::unpriced;
 use super::text::{escape, list, number, plural, signed_usd, solid};
+use crate::cloud::ApiUse;
+use crate::inventory::NotChecked;
 use crate::model::Control;
 use crate::plan::{Counts, Plan, total_delta};
+
+/// By environment, then control.
+pub(super) type CountsByEnvironment = BTreeMap<String, BTreeMap<Control, Counts>>;
 
 /// Whether something that a control needs was not seen, accepted or not.
 pub(super) fn is_blind(plan: &Plan) -> bool {
@@ -84,8 +89,8 @@ pub(super) fn nothing_to_do(plan: &Plan) -> String {
 }
 
 /// What was left alone on purpose: `prod tags` and `3 ignored (tag opsctl:ignore), 2 exempt`.
-pub(super) fn left_alone(plan: &Plan) -> Vec<(String, String)> {
-    let several = plan.counts.len() > 1;
+pub(super) fn left_alone(counts: &CountsByEnvironment) -> Vec<(String, String)> {
+    let several = counts.len() > 1;
     let label = |environment: &str, control: Control| {
         if several {
             format!("{} {control}", escape(environment))
@@ -121,7 +126,7 @@ pub(super) fn left_alone(plan: &Plan) -> Vec<(String, String)> {
         }
         parts.join(", ")
     };
-    plan.counts
+    counts
         .iter()
         .flat_map(|(environment, controls)| {
             controls
@@ -134,9 +139,9 @@ pub(super) fn left_alone(plan: &Plan) -> Vec<(String, String)> {
 }
 
 /// Types that were not looked at, those with the same reason and regions together.
-pub(super) fn not_checked(plan: &Plan) -> Vec<String> {
+pub(super) fn not_checked(types: &[NotChecked]) -> Vec<String> {
     let mut regions: BTreeMap<(&str, &str), BTreeSet<&str>> = BTreeMap::new();
-    for entry in &plan.types_not_checked {
+    for entry in types {
         regions
             .entry((&entry.reason, &entry.kind))
             .or_default()
@@ -164,8 +169,7 @@ pub(super) fn not_checked(plan: &Plan) -> Vec<String> {
 }
 
 /// `812 requests, 0 retries`.
-pub(super) fn api(plan: &Plan) -> String {
-    let api = &plan.api;
+pub(super) fn api(api: &ApiUse) -> String {
     let mut text = format!(
         "{}, {}",
         plural(api.requests, "request", "requests"),
@@ -181,8 +185,8 @@ pub(super) fn api(plan: &Plan) -> String {
 }
 
 /// Where the changes would go, when it is not AWS.
-pub(super) fn sandbox(plan: &Plan) -> Option<String> {
-    plan.sandbox.as_ref().map(|name| {
+pub(super) fn sandbox(scenario: Option<&str>) -> Option<String> {
+    scenario.map(|name| {
         format!(
             "Sandbox {}: an embedded account, AWS is not touched.",
             escape(name)

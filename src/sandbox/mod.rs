@@ -2,7 +2,7 @@
 //! strict. It is what people try opsctl on, and what property, fault and kill tests run on.
 
 pub mod alarms;
-mod ledger;
+pub mod ledger;
 pub mod metrics;
 mod money;
 pub mod objects;
@@ -15,10 +15,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 
 use crate::cloud::{
     AlarmEvent, Call, Cloud, CloudError, LifecycleReading, LockError, LockPlace, Meter,
-    ObjectReading, Series, SeriesQuery, Subject, Target, TimeSpan, Want,
+    ObjectReading, Series, SeriesQuery, StoredObject, Subject, Target, TimeSpan, Want,
 };
 use crate::cost::question::{Answered, Question};
 use crate::inventory::{Bucket, EnvironmentInventory, Gap, Observed, Resource};
@@ -71,12 +72,15 @@ const LISTINGS: [(&str, &[ResourceType]); 13] = [
     ("s3:ListBuckets", &[ResourceType::S3_BUCKET]),
 ];
 
+const NO_OBJECTS: &str = "the sandbox has buckets, but no objects in them";
+
 /// The sandbox side of the door.
 pub struct Sandbox {
     world: Mutex<World>,
     /// Where the state is kept; `None` keeps it in memory.
     state: Option<PathBuf>,
     faults: Option<Box<Faults>>,
+    clock: ledger::Clock,
     meter: Meter,
 }
 
@@ -87,8 +91,19 @@ impl Sandbox {
             world: Mutex::new(world),
             state: None,
             faults: None,
+            clock: ledger::Clock::default(),
             meter: Meter::default(),
         }
+    }
+
+    /// A world in which it is always `now`; costs are relative to it.
+    pub fn at(mut self, now: Timestamp) -> Self {
+        self.clock = ledger::Clock(Some(now));
+        self
+    }
+
+    fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     /// Calls on which `faults` decides fail as it says.
@@ -511,6 +526,25 @@ impl Cloud for Sandbox {
     async fn ask_cost(&self, payer: &Target, question: &Question) -> Result<Answered, CloudError> {
         let world = self.lock().clone();
         ledger::ask(self, &world, payer, question)
+    }
+
+    async fn list_objects(
+        &self,
+        _target: &Target,
+        _bucket: &str,
+        _prefix: &str,
+    ) -> Result<Vec<StoredObject>, CloudError> {
+        Err(refused("s3:ListBucket", "NotImplemented", NO_OBJECTS))
+    }
+
+    async fn save_object(
+        &self,
+        _target: &Target,
+        _bucket: &str,
+        _key: &str,
+        _to: &Path,
+    ) -> Result<(), CloudError> {
+        Err(refused("s3:GetObject", "NotImplemented", NO_OBJECTS))
     }
 
     async fn metric_data(

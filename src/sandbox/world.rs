@@ -7,6 +7,7 @@ use rust_decimal::prelude::ToPrimitive;
 use serde::{Deserialize, Serialize};
 
 use super::alarms::{self, AttributeSeed, RegionSeed, SeedAlarm};
+use super::ledger::{CommitmentSeed, CostSeed};
 use super::metrics::SeedMetric;
 use crate::config::node::Node;
 use crate::config::values::{OneOrMany, Sourced};
@@ -14,7 +15,11 @@ use crate::config::workspace::Workspace;
 use crate::config::{Diagnostic, Loaded};
 use crate::inventory::{BucketSize, NotChecked};
 use crate::model::lifecycle::{LifecycleConfiguration, Rule};
-use crate::model::object::{AnomalyMonitor, AnomalySubscription, Budget, Object};
+use crate::model::object::policy::{Publisher, policy_of};
+use crate::model::object::{
+    self, AnomalyMonitor, AnomalySubscription, Budget, CostTypes, MonitorScope, NotificationKey,
+    Object, Subscriber,
+};
 use crate::model::{Amount, ResourceType, Tags};
 
 /// What `[scenario]`, `[[resource]]` and `[[deny]]` of a scenario file say; the rest of the file
@@ -50,6 +55,63 @@ struct SeedResource {
     minimum_object_size: Option<String>,
     /// What alarm thresholds are derived from.
     attributes: Option<AttributeSeed>,
+    /// Of a topic: services that its policy lets publish, `budgets`, `costalerts`, `cloudwatch`.
+    #[serde(default)]
+    publishers: Vec<String>,
+    /// Of a topic: subscriptions like `email:ops@example.com`.
+    #[serde(default)]
+    confirmed: BTreeSet<String>,
+    #[serde(default)]
+    pending: BTreeSet<String>,
+    /// Of a topic: the key that encrypts it.
+    kms_key: Option<String>,
+}
+
+/// A budget that somebody else made, or an older version of ours.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SeedBudget {
+    environment: String,
+    name: Sourced<String>,
+    limit_usd: Amount,
+    #[serde(default = "monthly")]
+    time_unit: String,
+    /// Whether credits and refunds count, as AWS has it by default.
+    #[serde(default = "yes")]
+    credits: bool,
+    #[serde(default)]
+    filters: BTreeMap<String, BTreeSet<String>>,
+    /// `actual GREATER_THAN 80 percent` and who is told.
+    #[serde(default)]
+    alerts: BTreeMap<NotificationKey, BTreeSet<String>>,
+    actual_usd: Option<Amount>,
+    forecast_usd: Option<Amount>,
+    unhealthy: Option<String>,
+    #[serde(default)]
+    tags: Tags,
+}
+
+fn monthly() -> String {
+    "MONTHLY".to_owned()
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// What billing knows of one environment's account.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SeedBilling {
+    /// Cost allocation tags, and whether they are active.
+    #[serde(default)]
+    cost_tags: BTreeMap<String, bool>,
+    /// The name of a monitor of all services.
+    monitor: Option<String>,
+    #[serde(default)]
+    member: bool,
+    #[serde(default)]
+    billing_alerts_off: bool,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -100,6 +162,17 @@ pub struct Account {
     /// Metrics with a history.
     #[serde(default)]
     pub metrics: Vec<SeedMetric>,
+    /// The first region.
+    #[serde(default)]
+    pub home: String,
+    /// It pays for all accounts and sees what they cost.
+    #[serde(default)]
+    pub payer: bool,
+    /// What it costs.
+    #[serde(default)]
+    pub costs: Vec<CostSeed>,
+    #[serde(default)]
+    pub commitments: Vec<CommitmentSeed>,
 }
 
 /// A topic that was never written to has the policy that SNS gives it.
@@ -173,6 +246,24 @@ pub struct BucketItem {
     pub size: Option<BucketSize>,
 }
 
+impl SeedResource {
+    fn topic(&self, arn: &str) -> TopicItem {
+        let named = |p: &Publisher| {
+            let who = p.principal().split('.').next();
+            self.publishers
+                .iter()
+                .any(|name| Some(name.as_str()) == who)
+        };
+        let publishers = Publisher::ALL.into_iter().filter(named).collect();
+        TopicItem {
+            policy: Some(policy_of(arn, None, &publishers)),
+            kms_key: self.kms_key.clone(),
+            confirmed: self.confirmed.clone(),
+            pending: self.pending.clone(),
+        }
+    }
+}
+
 fn arn(kind: &str, region: &str, account: &str, name: &str) -> String {
     match kind {
         "s3-bucket" => format!("arn:aws:s3:::{name}"),
@@ -203,10 +294,14 @@ pub struct Parsed {
     pub scenario: Scenario,
     pub workspace: Node,
     resources: Vec<SeedResource>,
+    budgets: Vec<SeedBudget>,
+    billing: BTreeMap<String, Sourced<SeedBilling>>,
     denied: Vec<Deny>,
     alarms: Vec<SeedAlarm>,
     regions: Vec<RegionSeed>,
     metrics: Vec<SeedMetric>,
+    costs: Vec<Sourced<CostSeed>>,
+    commitments: Vec<Sourced<CommitmentSeed>>,
 }
 
 impl Parsed {
@@ -232,15 +327,89 @@ impl Parsed {
         let alarms = take("alarm").map_or_else(|| Ok(Vec::new()), |n| n.read())?;
         let regions = take("region").map_or_else(|| Ok(Vec::new()), |n| n.read())?;
         let metrics = take("metric").map_or_else(|| Ok(Vec::new()), |n| n.read())?;
+        let budgets = take("budget").map_or_else(|| Ok(Vec::new()), |n| n.read())?;
+        let billing = take("billing").map_or_else(|| Ok(BTreeMap::new()), |n| n.read())?;
+        let costs = take("cost").map_or_else(|| Ok(Vec::new()), |n| n.read())?;
+        let commitments = take("commitment").map_or_else(|| Ok(Vec::new()), |n| n.read())?;
         Ok(Parsed {
             scenario,
             workspace: node,
             resources,
+            budgets,
+            billing,
             denied,
             alarms,
             regions,
             metrics,
+            costs,
+            commitments,
         })
+    }
+
+    /// Puts what billing knows into the accounts.
+    fn money(&self, world: &mut World, errors: &mut Vec<Diagnostic>) {
+        for seed in &self.budgets {
+            let Some(account) = world.accounts.get_mut(&seed.environment) else {
+                let message = format!("there is no environment `{}`", seed.environment);
+                errors.push(Diagnostic::error(seed.name.origin, message));
+                continue;
+            };
+            let subscriber = |text: &String| {
+                if text.starts_with("arn:") {
+                    Subscriber::Sns(text.clone())
+                } else {
+                    Subscriber::Email(text.clone())
+                }
+            };
+            let item = BudgetItem {
+                budget: Budget {
+                    name: seed.name.value.clone(),
+                    kind: "COST".to_owned(),
+                    time_unit: seed.time_unit.clone(),
+                    limit: Some(object::Money {
+                        amount: seed.limit_usd.0.normalize(),
+                        unit: "USD".to_owned(),
+                    }),
+                    filters: seed.filters.clone(),
+                    cost_types: CostTypes {
+                        include_credit: seed.credits,
+                        include_refund: seed.credits,
+                        ..CostTypes::default()
+                    },
+                    notifications: (seed.alerts.iter())
+                        .map(|(key, told)| (key.clone(), told.iter().map(subscriber).collect()))
+                        .collect(),
+                    extra: BTreeMap::new(),
+                },
+                tags: seed.tags.clone(),
+                actual: seed.actual_usd.map(|a| a.0),
+                forecast: seed.forecast_usd.map(|a| a.0),
+                unhealthy: seed.unhealthy.clone(),
+            };
+            let name = seed.name.value.clone();
+            if account.money.budgets.insert(name, item).is_some() {
+                let message = format!("the budget `{}` is there twice", seed.name.value);
+                errors.push(Diagnostic::error(seed.name.origin, message));
+            }
+        }
+        for (environment, seed) in &self.billing {
+            let Some(account) = world.accounts.get_mut(environment) else {
+                let message = format!("there is no environment `{environment}`");
+                errors.push(Diagnostic::error(seed.origin, message));
+                continue;
+            };
+            account.money.cost_tags = seed.cost_tags.clone();
+            account.money.member = seed.member;
+            account.money.billing_alerts_off = seed.billing_alerts_off;
+            if let Some(name) = &seed.monitor {
+                let arn = format!("arn:aws:ce::{}:anomalymonitor/seeded", account.id);
+                let monitor = AnomalyMonitor {
+                    name: name.clone(),
+                    scope: MonitorScope::Dimension("SERVICE".to_owned()),
+                };
+                account.money.monitors.insert(arn, monitor);
+            }
+        }
     }
 
     /// The accounts as the scenario seeds them.
@@ -260,6 +429,15 @@ impl Parsed {
         for (environment, config) in &workspace.environments {
             let account = Account {
                 id: config.account.value.clone(),
+                payer: workspace
+                    .payer
+                    .as_ref()
+                    .is_some_and(|p| p.environment.value == *environment),
+                home: config
+                    .regions
+                    .first()
+                    .map(|r| r.value.clone())
+                    .unwrap_or_default(),
                 denied: self
                     .denied
                     .iter()
@@ -301,6 +479,9 @@ impl Parsed {
             };
             for name in &seed.name.value.0 {
                 let arn = arn(&seed.kind, &region, &account.id, name);
+                if seed.kind == "sns-topic" {
+                    account.topics.insert(arn.clone(), seed.topic(&arn));
+                }
                 let item = Item {
                     kind: ResourceType::new(seed.kind.clone()),
                     name: name.clone(),
@@ -347,6 +528,8 @@ impl Parsed {
             }
         }
         errors.extend(self.seed_alarms(workspace, &mut world));
+        self.money(&mut world, &mut errors);
+        self.add_costs(workspace, &mut world, &mut errors);
         if errors.is_empty() {
             Ok(world)
         } else {
@@ -430,6 +613,34 @@ impl Parsed {
             account.alarms.extend(named);
         }
         errors
+    }
+
+    fn add_costs(&self, workspace: &Workspace, world: &mut World, errors: &mut Vec<Diagnostic>) {
+        let first = workspace.environments.keys().next();
+        let place = |named: &Option<String>| named.as_ref().or(first).cloned().unwrap_or_default();
+        for seed in &self.costs {
+            let name = place(&seed.environment);
+            if let Some(mistake) = seed.mistake() {
+                errors.push(Diagnostic::error(seed.origin, mistake));
+            }
+            match world.accounts.get_mut(&name) {
+                Some(account) => account.costs.push(seed.value.clone()),
+                None => errors.push(Diagnostic::error(
+                    seed.origin,
+                    format!("there is no environment `{name}`"),
+                )),
+            }
+        }
+        for seed in &self.commitments {
+            let name = place(&seed.environment);
+            match world.accounts.get_mut(&name) {
+                Some(account) => account.commitments.push(seed.value.clone()),
+                None => errors.push(Diagnostic::error(
+                    seed.origin,
+                    format!("there is no environment `{name}`"),
+                )),
+            }
+        }
     }
 }
 

@@ -5,6 +5,7 @@
     lifecycle.py     S3 lifecycle: every rule form kept, what S3 refuses refused
     tagging.py       the tagging API over all services, S3 bucket tags
     explorer.py      Resource Explorer's Search
+    money.py         budgets, anomaly detection, cost allocation tags, subscriptions that wait
     wire.py          answers and errors in the dialect of the request, CBOR
     faults.py        faults on demand
     model_check.py   requests decoded and judged by AWS's service models
@@ -14,6 +15,7 @@ The control door, not part of AWS:
     POST, GET, DELETE /_opsctl/faults   see faults.py
     GET, DELETE /_opsctl/calls          {"s3:ListBuckets": 3, ...}, every request that came, faults included
     POST, DELETE /_opsctl/explorer      Resource Explorer has a default view, or has none (at first)
+    POST /_opsctl/money                 what only AWS or people can do to budgets and the like, see money.py
     POST /_opsctl/system-tags           {arn: {"aws:...": value}}, tags that only AWS itself can set
 
 --record appends one JSON line per request: service, operation, region, params, violations of the model, status.
@@ -37,6 +39,7 @@ from werkzeug.serving import run_simple
 import explorer
 import faults
 import lifecycle
+import money
 import repairs
 import tagging
 from model_check import CHECKSUMS, decode, model
@@ -60,6 +63,7 @@ class Server:
         elif target.startswith("/moto-api"):
             if "/reset" in target:
                 tagging.reset()
+                money.reset()
                 explorer.on = False
             answer = self.pass_on(environ, body)
         else:
@@ -83,6 +87,8 @@ class Server:
                     self.calls.clear()
                 case ("POST" | "DELETE"), "explorer":
                     explorer.on = method == "POST"
+                case "POST", "money":
+                    money.door(json.loads(body), "123456789012")
                 case "POST", "system-tags":
                     for arn, tags in json.loads(body).items():
                         tagging.set_system_tags(arn.split(":")[4] or owner(arn.split(":")[5]), {arn: tags})
@@ -131,12 +137,15 @@ class Server:
                 with tagging.lock:
                     found = result(call, tagging.get_resources(call, account) if name == "GetResources"
                                    else tagging.change(call, account, hit.get("partial")))
+            elif call.service in ("budgets", "ce"):
+                found = money.answer(call, account)
             else:
                 found = explorer.answer(call, account) if call.service == "resource-explorer-2" else None
             if not found:
                 if re.match("Untag|RemoveTags", name):
                     tagging.touched(call.service, account, call.region)
-                found = self.from_moto(environ, call, method, body)
+                before = money.before_topics(call, account)
+                found = money.with_waiting(call, account, self.from_moto(environ, call, method, body), before)
         except Refusal as refusal:
             return error(call, refusal, method)
         if name.startswith("Delete") and found.status < 300:

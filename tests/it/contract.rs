@@ -15,7 +15,7 @@ use crate::emulator::{ACCOUNT, Emulator, ministack, moto};
 
 const REGION: &str = "eu-west-1";
 
-fn target() -> Target {
+pub fn target() -> Target {
     Target {
         environment: "prod".into(),
         account: ACCOUNT.into(),
@@ -44,7 +44,7 @@ fn queue(name: &str) -> Subject {
     }
 }
 
-fn tags(pairs: &[(&str, &str)]) -> Tags {
+pub fn tags(pairs: &[(&str, &str)]) -> Tags {
     pairs
         .iter()
         .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
@@ -342,7 +342,7 @@ async fn observing(cloud: &dyn Cloud, target: &Target) {
 }
 
 /// Credentials come from the environment that `tests/run` sets.
-fn aws(emulator: &Emulator) -> AwsCloud {
+pub fn aws(emulator: &Emulator) -> AwsCloud {
     assert!(
         std::env::var_os("AWS_ACCESS_KEY_ID").is_some(),
         "no test credentials: run the tests with tests/run"
@@ -355,7 +355,7 @@ fn aws(emulator: &Emulator) -> AwsCloud {
     })
 }
 
-fn run(future: impl Future<Output = ()>) {
+pub fn run(future: impl Future<Output = ()>) {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -181,6 +181,11 @@ impl Emulator {
         self.control("POST", "/_opsctl/faults", &faults.to_string());
     }
 
+    /// What only AWS or people can do to budgets and the like; see `tests/emulators/money.py`.
+    pub fn money(&self, what: &serde_json::Value) {
+        self.control("POST", "/_opsctl/money", &what.to_string());
+    }
+
     pub fn no_faults(&self) {
         self.control("DELETE", "/_opsctl/faults", "");
     }

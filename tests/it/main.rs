@@ -1,8 +1,13 @@
 //! The integration tests: one binary, its files named after what they prove.
 
 mod architecture;
+mod audit;
+mod budgets_aws;
 mod commands;
 mod contract;
+mod contract_money;
+mod cost;
+mod cost_sources;
 mod emulator;
 mod faults;
 mod mistakes;

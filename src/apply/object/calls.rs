@@ -10,6 +10,14 @@ use crate::model::object::{Budget, Notification, Object, Subscriber, Topic};
 /// or ten (`Notification`). Source: API model, budgets.
 const NOTIFICATIONS: usize = 5;
 
+/// Subscribers that a notification can have: one topic and ten addresses.
+/// Source: API model, `budgets:Subscribers`.
+fn fits<'a>(subscribers: impl Iterator<Item = &'a Subscriber>) -> bool {
+    let (topics, addresses): (Vec<_>, Vec<_>) =
+        subscribers.partition(|s| matches!(s, Subscriber::Sns(_)));
+    topics.len() <= 1 && addresses.len() <= 10
+}
+
 /// The calls that turn `now` into `after`, in their order; each can be repeated.
 pub fn calls(arn: &str, now: Option<&Object>, after: Option<&Object>, tags: &Tags) -> Vec<Call> {
     match (now, after) {
@@ -159,29 +167,28 @@ fn budget(now: &Budget, after: &Budget) -> Vec<Call> {
         let Some(held) = now.notifications.get(key) else {
             continue;
         };
-        let sns = |set: &BTreeSet<Subscriber>| {
-            set.iter()
-                .find(|s| matches!(s, Subscriber::Sns(_)))
-                .cloned()
-        };
-        // At most one topic, and never no subscriber: a topic is swapped with the notification.
-        if let (Some(a), Some(b)) = (sns(held), sns(wanted))
-            && a != b
-        {
+        let new = wanted.difference(held).map(|s| Call::CreateSubscriber {
+            budget: name.clone(),
+            notification: key.clone(),
+            subscriber: s.clone(),
+        });
+        let old = held.difference(wanted).map(|s| Call::DeleteSubscriber {
+            budget: name.clone(),
+            notification: key.clone(),
+            subscriber: s.clone(),
+        });
+        if fits(held.union(wanted)) {
+            // Somebody is always told.
+            out.extend(new);
+            out.extend(old);
+        } else if held.intersection(wanted).next().is_some() {
+            out.extend(old);
+            out.extend(new);
+        } else {
+            // The last subscriber cannot go without its notification.
             out.push(delete(&(key.clone(), held.clone())));
             out.push(create(&(key.clone(), wanted.clone())));
-            continue;
         }
-        out.extend(wanted.difference(held).map(|s| Call::CreateSubscriber {
-            budget: name.clone(),
-            notification: key.clone(),
-            subscriber: s.clone(),
-        }));
-        out.extend(held.difference(wanted).map(|s| Call::DeleteSubscriber {
-            budget: name.clone(),
-            notification: key.clone(),
-            subscriber: s.clone(),
-        }));
     }
     out
 }

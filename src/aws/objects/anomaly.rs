@@ -37,14 +37,10 @@ const PAUSE: Duration = Duration::from_millis(if cfg!(test) { 1 } else { 1000 })
 macro_rules! billed {
     ($region:expr, $call:expr) => {{
         $region.pace(Api::CostManagement).await;
-        let answer = $call.await;
-        if answer.is_ok() {
-            $region
-                .shared
-                .meter
-                .bill($crate::aws::objects::anomaly::PRICE);
-        }
-        answer
+        // Nothing says that refused requests are free.
+        let price = $crate::aws::objects::anomaly::PRICE;
+        $region.shared.meter.bill(price);
+        $call.await
     }};
 }
 pub(super) use billed;

@@ -454,8 +454,12 @@ async fn one(
     Some((fact, failed))
 }
 
-/// One budget with all its notifications and subscribers; `None`: there is none of this name.
-pub async fn read(region: &Region, name: &str) -> Result<Option<Budget>, CloudError> {
+/// One budget with all its notifications and subscribers, and its tags, which may be unknown;
+/// `None`: there is none of this name.
+pub async fn read(
+    region: &Region,
+    name: &str,
+) -> Result<Option<(Budget, Observed<Tags>)>, CloudError> {
     let describe = async {
         region.pace(Api::ReadBudgets).await;
         let call = region.budgets().describe_budget();
@@ -468,7 +472,11 @@ pub async fn read(region: &Region, name: &str) -> Result<Option<Budget>, CloudEr
             .named(DESCRIBE)?;
         Ok(answer.budget)
     };
-    let (found, list) = join(describe, notifications(region, name)).await;
+    let (found, list, tags) = futures::join!(
+        describe,
+        notifications(region, name),
+        read_tags(region, name)
+    );
     let found = match found {
         Ok(Some(found)) => fact(&found),
         Ok(None) => return Ok(None),
@@ -488,7 +496,8 @@ pub async fn read(region: &Region, name: &str) -> Result<Option<Budget>, CloudEr
     let mut budget = found.budget;
     budget.notifications = alerts.read.into_iter().collect();
     budget.extra.extend(alerts.extra);
-    Ok(Some(budget))
+    let tags = tags.map_or_else(|e| Observed::Unknown(error::text(&e)), Observed::Known);
+    Ok(Some((budget, tags)))
 }
 
 /// The SDK's builders only miss what is missing in our own types: nothing.

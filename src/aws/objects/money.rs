@@ -21,37 +21,37 @@ pub fn decimal(text: &str) -> Option<Decimal> {
         .map(|d| d.normalize())
 }
 
-/// One object right now. Its tags are not asked for: its name says whose it is.
+/// One object right now. What Cost Explorer keeps is ours by its name alone: it has no tags that
+/// could be read with it.
 pub async fn read(session: &Session, key: &ObjectKey) -> Observed<ObjectReading> {
     let region = session.region(REGION).await;
     let name = key.name.as_str();
     let found = match key.kind {
         ObjectKind::Budget => budgets::read(&region, name)
             .await
-            .map(|b| b.map(Object::Budget)),
+            .map(|b| b.map(|(budget, tags)| (Object::Budget(budget), tags))),
         ObjectKind::AnomalyMonitor => anomaly::monitors(&region).await.map(|all| {
             let mut all = all.into_iter().map(|fact| fact.monitor);
-            all.find(|m| m.name == name).map(Object::AnomalyMonitor)
+            all.find(|m| m.name == name)
+                .map(|m| (Object::AnomalyMonitor(m), Observed::Absent))
         }),
         ObjectKind::AnomalySubscription => anomaly::subscriptions(&region).await.map(|(_, all)| {
             let mut all = all.into_iter().map(|fact| fact.subscription);
             all.find(|s| s.name == name)
-                .map(Object::AnomalySubscription)
+                .map(|s| (Object::AnomalySubscription(s), Observed::Absent))
         }),
         _ => cost_tags::read(&region, Some(name)).await.map(|all| {
             all.get(name).map(|fact| {
-                Object::CostAllocationTag(CostAllocationTag {
+                let tag = CostAllocationTag {
                     key: name.to_owned(),
                     active: fact.active,
-                })
+                };
+                (Object::CostAllocationTag(tag), Observed::Absent)
             })
         }),
     };
     match found {
-        Ok(Some(object)) => Observed::Known(ObjectReading {
-            object,
-            tags: Observed::default(),
-        }),
+        Ok(Some((object, tags))) => Observed::Known(ObjectReading { object, tags }),
         Ok(None) => Observed::Absent,
         Err(error) => Observed::Unknown(located(error, session, REGION).to_string()),
     }

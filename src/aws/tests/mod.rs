@@ -1,6 +1,8 @@
 //! Tests of what goes over the wire: requests are answered by a function instead of a network.
 
+mod costexplorer;
 mod lifecycle;
+mod money;
 mod observe;
 mod write;
 

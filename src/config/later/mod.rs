@@ -9,7 +9,7 @@ mod budgets;
 
 pub use alarms::Alarms;
 pub use alarms_check::is_statistic;
-pub use audits::{Cost, PRACTICES, Readiness, check_readiness};
+pub use audits::{Cost, PRACTICES, Readiness, UsersMetric, check_readiness};
 pub use backups::Backups;
 pub use budgets::{BudgetWhen, Budgets};
 

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | `alarms.no-action` | nobody is told, and no composite alarm uses it |
 //! | `alarms.actions-disabled` | its actions are switched off |
-//! | `alarms.topic-missing` | an action goes to a topic that does not exist |
+//! | `alarms.action-nowhere` | an action goes to a topic that does not exist |
 //! | `alarms.topic-silent` | the topic has no confirmed subscriber |
 //! | `alarms.topic-refuses` | the topic's policy or key keeps CloudWatch out |
 //! | `alarms.metric-missing` | no metric has exactly its dimensions: it is silent for ever |

@@ -16,7 +16,7 @@ pub fn check(look: &mut Look<'_>) {
         match inventory.topics.get(action).filter(|_| is_topic) {
             None | Some(Observed::Unknown(_)) => {}
             Some(Observed::Absent) => look.report(
-                "alarms.topic-missing",
+                "alarms.action-nowhere",
                 Severity::High,
                 format!("notifies the topic {name}, which does not exist"),
                 format!("SNS does not know {action}"),

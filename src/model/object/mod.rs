@@ -150,7 +150,7 @@ impl Object {
         Arn::parse(&arn).map_or_else(|| ResourceType::new("unknown"), |arn| arn.classify().0)
     }
 
-    /// ARNs of topics and names of alarms that have to be there before it.
+    /// ARNs of topics, and names of alarms and monitors, that have to be there before it.
     pub fn references(&self) -> Vec<&str> {
         fn topics<'a>(subscribers: impl Iterator<Item = &'a Subscriber>) -> Vec<&'a str> {
             subscribers
@@ -165,7 +165,11 @@ impl Object {
                 Vec::new()
             }
             Object::Budget(o) => topics(o.notifications.values().flatten()),
-            Object::AnomalySubscription(o) => topics(o.subscribers.iter()),
+            Object::AnomalySubscription(o) => {
+                let mut all = topics(o.subscribers.iter());
+                all.extend(o.monitors.iter().map(String::as_str));
+                all
+            }
             Object::MetricAlarm(o) => o.actions().map(String::as_str).collect(),
             Object::CompositeAlarm(o) => {
                 let children = o.children.iter();

@@ -121,19 +121,28 @@ pub fn statements(document: &Value) -> Vec<Value> {
     }
 }
 
-/// What a statement says in words, where it is exactly one that SNS or opsctl writes.
-pub fn words(statement: &Value) -> Option<String> {
-    let arn = statement["Resource"].as_str()?;
-    let account = Arn::parse(arn)?.account;
-    if *statement == owner_statement(arn, account) {
-        return Some(format!("the account {account} itself may use {arn}"));
+/// Label and words for a statement on the topic `name` in `region`, where it is exactly one that
+/// SNS or opsctl writes.
+pub fn words(statement: &Value, region: &str, name: &str) -> Option<(&'static str, String)> {
+    let arn = Arn::parse(statement["Resource"].as_str()?)?;
+    let account = arn.account;
+    let itself = format!("arn:aws:sns:{region}:{account}:{name}");
+    if *statement == owner_statement(&itself, account) {
+        let text = format!("the account {account} may use it");
+        return Some(("policy account", text));
     }
     let publisher = Publisher::ALL
         .into_iter()
-        .find(|p| *statement == publish_statement(*p, arn, account))?;
+        .find(|p| *statement == publish_statement(*p, &itself, account))?;
+    let label = match publisher {
+        Publisher::Budgets => "policy budgets",
+        Publisher::CostAlerts => "policy anomalies",
+        Publisher::CloudWatch => "policy alarms",
+    };
     let who = publisher.principal();
-    Some(format!(
-        "{who} may publish for the account {account} to {arn}"
+    Some((
+        label,
+        format!("{who} may publish for the account {account}"),
     ))
 }
 
@@ -275,7 +284,9 @@ mod tests {
                 };
                 assert_eq!(access(&policy, other, ARN), expected, "{other:?}");
             }
-            assert!(words(&statements(&policy)[0]).unwrap().contains(ARN));
+            let ours = &statements(&policy)[0];
+            assert!(words(ours, "eu-west-1", "ops").is_some());
+            assert_eq!(words(ours, "eu-west-1", "other"), None);
         }
     }
 

@@ -212,7 +212,7 @@ fn counts(types: CostTypes) -> String {
     let mut text = if out.is_empty() {
         "all charges, credits and refunds too".to_owned()
     } else {
-        format!("all charges, but not {}", out.join(", "))
+        format!("all charges except {}", out.join(", "))
     };
     if use_amortized {
         text.push_str("; amortized");
@@ -225,8 +225,8 @@ fn counts(types: CostTypes) -> String {
 
 fn topic(topic: &Topic) -> Rows {
     let Topic {
-        name: _,
-        region: _,
+        name,
+        region,
         policy,
         subscriptions,
     } = topic;
@@ -237,12 +237,14 @@ fn topic(topic: &Topic) -> Rows {
         (Some(text), None) => rows.push(row("policy", text)),
         (Some(_), Some(parts)) => {
             for statement in statements(&document) {
-                let text = words(&statement).unwrap_or_else(|| statement.to_string());
-                let label = match statement["Sid"].as_str() {
-                    Some(sid) => format!("policy {sid}"),
-                    None => "policy".to_owned(),
-                };
-                rows.push((label, text));
+                rows.push(match words(&statement, region, name) {
+                    Some((label, text)) => row(label, text),
+                    None => {
+                        let sid = statement["Sid"].as_str();
+                        let label = sid.map_or("policy".to_owned(), |sid| format!("policy {sid}"));
+                        (label, statement.to_string())
+                    }
+                });
             }
             let rest = parts.iter().filter(|(k, _)| *k != "Statement");
             rows.extend(rest.map(|(key, value)| {
@@ -377,17 +379,22 @@ fn metric_alarm(alarm: &MetricAlarm) -> Rows {
         insufficient_data_actions,
         extra: beyond,
     } = alarm;
-    let mut rows = match watched {
+    // First what it means: an alarm of ours says so in its description.
+    let mut rows = described(description);
+    match watched {
         AlarmMetric::Single {
             metric: id,
             statistic,
             period: seconds,
-        } => vec![
-            row("watches", metric(id)),
-            row("statistic", format!("{statistic} of {}", period(*seconds))),
-        ],
-        AlarmMetric::Math(queries) => queries.iter().map(query).collect(),
-    };
+        } => {
+            rows.push(row("watches", metric(id)));
+            rows.push(row(
+                "statistic",
+                format!("{statistic} of {}", period(*seconds)),
+            ));
+        }
+        AlarmMetric::Math(queries) => rows.extend(queries.iter().map(query)),
+    }
     let than = match comparison.as_str() {
         "GreaterThanThreshold" => "above",
         "GreaterThanOrEqualToThreshold" => "at or above",
@@ -395,14 +402,27 @@ fn metric_alarm(alarm: &MetricAlarm) -> Rows {
         "LessThanOrEqualToThreshold" => "at or below",
         other => other,
     };
+    let what = match watched {
+        AlarmMetric::Math(queries) => queries
+            .iter()
+            .find(|q| q.return_data && matches!(q.kind, QueryKind::Expression { .. }))
+            .and_then(|q| q.label.as_deref()),
+        AlarmMetric::Single { .. } => None,
+    };
+    let than = match what {
+        Some(what) if threshold.is_some() => format!("{what} {than}"),
+        _ => than.to_owned(),
+    };
     let mut fires = match threshold {
         Some(threshold) => format!("{than} {}", threshold.normalize()),
-        None => than.to_owned(),
+        None => than,
     };
     if let Some(band) = threshold_metric_id {
         fires.push_str(&format!(" the band {band}"));
     }
-    fires.push_str(&format!(", {datapoints_to_alarm} of {evaluation_periods}"));
+    fires.push_str(&format!(
+        ", {datapoints_to_alarm} of {evaluation_periods} data points"
+    ));
     rows.push(row("fires", fires));
     rows.push(row("missing data", treat_missing_data));
     rows.extend(low_samples.iter().map(|s| row("low samples", s)));
@@ -412,11 +432,15 @@ fn metric_alarm(alarm: &MetricAlarm) -> Rows {
         ok_actions,
         insufficient_data_actions,
     ));
-    if !description.is_empty() {
-        rows.push(row("description", description));
-    }
     rows.extend(extra(beyond));
     rows
+}
+
+fn described(description: &str) -> Rows {
+    if description.is_empty() {
+        return Rows::new();
+    }
+    vec![row("description", description)]
 }
 
 fn composite_alarm(alarm: &CompositeAlarm) -> Rows {
@@ -432,7 +456,8 @@ fn composite_alarm(alarm: &CompositeAlarm) -> Rows {
         insufficient_data_actions,
         extra: beyond,
     } = alarm;
-    let mut rows = vec![row("fires", rule)];
+    let mut rows = described(description);
+    rows.push(row("fires", rule));
     if !children.is_empty() {
         rows.push(row("alarms", list(children)));
     }
@@ -442,9 +467,6 @@ fn composite_alarm(alarm: &CompositeAlarm) -> Rows {
         ok_actions,
         insufficient_data_actions,
     ));
-    if !description.is_empty() {
-        rows.push(row("description", description));
-    }
     rows.extend(extra(beyond));
     rows
 }

@@ -18,7 +18,7 @@ const ADDRESSES: usize = 20;
 pub fn apply(plan: &Plan, view: &ApplyView, style: &Style) -> String {
     let context = Context::new(style);
     let mut lines = Lines::default();
-    if let Some(note) = words::sandbox(plan) {
+    if let Some(note) = words::sandbox(plan.sandbox.as_deref()) {
         context.wrapped(&mut lines, 0, &note, Paint::yellow);
         lines.blank();
     }
@@ -60,7 +60,12 @@ pub fn apply(plan: &Plan, view: &ApplyView, style: &Style) -> String {
         let text = format!("journal {}", escape(&view.journal));
         context.wrapped(&mut lines, 0, &text, Paint::dim);
     }
-    unobserved::unobserved(&context, &mut lines, plan);
+    unobserved::unobserved(
+        &context,
+        &mut lines,
+        &plan.unobserved,
+        &plan.accepted_unobserved,
+    );
     lines.finish()
 }
 

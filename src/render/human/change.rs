@@ -3,7 +3,7 @@
 use super::Context;
 use super::columns::{self, Line};
 use crate::model::Risk;
-use crate::plan::Operation;
+use crate::plan::{Operation, Reason};
 use crate::render::group::{Field, Group, Value, foreign_rules, title};
 use crate::render::paint::{Lines, Paint};
 use crate::render::text::{cut, escape, list, number, pad, plural, quote, width, wrap};
@@ -19,7 +19,7 @@ const NAMES: usize = 5;
 
 /// Shows the groups with their fields and reasons in common columns.
 pub(super) fn blocks(context: &Context, lines: &mut Lines, groups: &[Group<'_>]) {
-    let tags = groups.iter().filter(|g| !is_lifecycle(g));
+    let tags = groups.iter().filter(|g| !is_lifecycle(g) && !is_object(g));
     let keys = tags.flat_map(|g| g.fields.iter().map(|f| width(&escape(f.name))));
     let most = KEY_COLUMN.min(longest_key(context));
     let key_column = keys.filter(|w| *w <= most).max().unwrap_or(0);
@@ -28,6 +28,8 @@ pub(super) fn blocks(context: &Context, lines: &mut Lines, groups: &[Group<'_>])
         .map(|group| {
             if is_lifecycle(group) {
                 rules(context, group)
+            } else if is_object(group) {
+                rows(context, group)
             } else {
                 fields(context, group, key_column)
             }
@@ -52,6 +54,14 @@ fn is_lifecycle(group: &Group<'_>) -> bool {
         .changes
         .first()
         .is_some_and(|c| matches!(c.operation, Operation::Lifecycle { .. }))
+}
+
+/// Something that is made, changed and removed as a whole.
+pub(super) fn is_object(group: &Group<'_>) -> bool {
+    group
+        .changes
+        .first()
+        .is_some_and(|c| matches!(c.operation, Operation::Object { .. }))
 }
 
 /// Sign, address or number of resources, and what is worth a second look.
@@ -115,10 +125,10 @@ fn header(context: &Context, lines: &mut Lines, group: &Group<'_>) {
     lines.push(&line);
 }
 
-fn value(context: &Context, value: &Value<'_>, room: usize) -> String {
+fn value(context: &Context, value: &Value<'_>, room: usize, whole: bool) -> String {
     match value {
         Value::Absent => "(none)".to_owned(),
-        Value::One(text) if context.verbose => quote(text, usize::MAX),
+        Value::One(text) if context.verbose || whole => quote(text, usize::MAX),
         // Two quotes, and the mark of the cut.
         Value::One(text) => quote(text, LONGEST_VALUE.min(room.saturating_sub(3)).max(8)),
         Value::Many(n) => format!("({} different values)", number(*n as u64)),
@@ -128,6 +138,11 @@ fn value(context: &Context, value: &Value<'_>, room: usize) -> String {
 /// `~ environment = "production" → "prod"`, in two lines where one is too short.
 fn fields<'a>(context: &Context, group: &Group<'a>, key_column: usize) -> Vec<Line<'a>> {
     let mut found = Vec::new();
+    // What is made as a whole is described in sentences, which mean nothing when cut.
+    let whole = group
+        .changes
+        .iter()
+        .all(|c| matches!(c.operation, Operation::Object { .. }));
     for field in &group.fields {
         let first = found.len();
         let key = escape(field.name);
@@ -152,8 +167,8 @@ fn fields<'a>(context: &Context, group: &Group<'a>, key_column: usize) -> Vec<Li
             (" ".repeat(start), start)
         };
         let room = context.width.saturating_sub(start);
-        let before = value(context, &field.before, room);
-        let after = value(context, &field.after, room.saturating_sub(2));
+        let before = value(context, &field.before, room, whole);
+        let after = value(context, &field.after, room.saturating_sub(2), whole);
         let rows = match field.sign {
             '+' => hard_wrap(&after, room),
             '-' => hard_wrap(&before, room),
@@ -183,6 +198,82 @@ fn fields<'a>(context: &Context, group: &Group<'a>, key_column: usize) -> Vec<Li
         }
     }
     found
+}
+
+/// What an object says, each row with its label: `~ limit   1,200.00 USD → 1,500.00 USD`. Nothing is
+/// cut: these are few, and all of it is what is agreed to.
+fn rows<'a>(context: &Context, group: &Group<'a>) -> Vec<Line<'a>> {
+    let labels = group.fields.iter().map(|f| width(&escape(f.name)));
+    let most = KEY_COLUMN.min(context.width / 3);
+    let column = labels.filter(|w| *w <= most).max().unwrap_or(0);
+    let mut found = Vec::new();
+    for field in &group.fields {
+        let label = escape(field.name);
+        let sign = context.paint.sign(field.sign);
+        let indent = " ".repeat(INDENT);
+        let start = INDENT + 2 + column + 2;
+        let mut lead = if width(&label) <= column {
+            format!("{indent}{sign} {}  ", pad(&label, column))
+        } else {
+            for (i, row) in wrap(&label, context.width - INDENT - 2).iter().enumerate() {
+                let sign = if i == 0 { sign.as_str() } else { " " };
+                found.push(Line {
+                    width: 0,
+                    painted: format!("{indent}{sign} {row}"),
+                    reason: None,
+                });
+            }
+            " ".repeat(start)
+        };
+        let room = context.width.saturating_sub(start).max(8);
+        let text = |value: &Value<'_>| match value {
+            Value::Absent => "(none)".to_owned(),
+            Value::One(text) => escape(text),
+            Value::Many(n) => format!("({} different values)", number(*n as u64)),
+        };
+        let (before, after) = (text(&field.before), text(&field.after));
+        let texts = match field.sign {
+            '+' => wrap(&after, room),
+            '-' => wrap(&before, room),
+            _ if width(&before) + 3 + width(&after) <= room => vec![format!("{before} → {after}")],
+            _ => {
+                let mut rows = wrap(&before, room);
+                let after = wrap(&after, room.saturating_sub(2));
+                rows.extend(after.into_iter().enumerate().map(|(i, row)| {
+                    let arrow = if i == 0 { '→' } else { ' ' };
+                    format!("{arrow} {row}")
+                }));
+                rows
+            }
+        };
+        for row in texts {
+            found.push(Line {
+                width: start + width(&row),
+                painted: format!("{lead}{row}"),
+                reason: None,
+            });
+            lead = " ".repeat(start);
+        }
+    }
+    found
+}
+
+/// The lines that ask for an object, each with the first of its rows.
+fn asked_for(group: &Group<'_>) -> String {
+    let mut reasons: Vec<(&Reason, &str)> = Vec::new();
+    for field in &group.fields {
+        if !reasons.iter().any(|(reason, _)| *reason == field.reason) {
+            reasons.push((field.reason, field.name));
+        }
+    }
+    let one = |(reason, label): &(&Reason, &str)| {
+        let place = format!("{}:{}", escape(&reason.file), reason.line);
+        match reasons.len() {
+            1 => format!("{}  {place}", escape(&reason.rule)),
+            _ => format!("{} {place}", escape(label)),
+        }
+    };
+    reasons.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
 /// Breaks a value anywhere: its spaces are part of it.
@@ -278,6 +369,9 @@ fn footer(context: &Context, lines: &mut Lines, group: &Group<'_>) {
             plural(touched, "rule", "rules")
         );
         context.wrapped(lines, INDENT, &text, Paint::alarm);
+    }
+    if is_object(group) {
+        context.wrapped(lines, INDENT, &asked_for(group), Paint::dim);
     }
     if let [change] = group.changes.as_slice() {
         for line in change.cost_basis.iter().flat_map(|b| b.lines()) {

@@ -1,13 +1,20 @@
 //! Plans and their outcomes for a terminal: in colour where there is some, complete without it.
 
 mod apply;
+mod audit;
 mod change;
 mod columns;
+mod cost;
+mod explain;
 mod report;
 mod unobserved;
 
 pub use super::{ApplyView, OutcomeView, Style};
 pub use apply::apply;
+pub use audit::audit;
+pub(in crate::render) use cost::{aside, price_ahead};
+pub use cost::{cost, cost_explained};
+pub use explain::{catalog, explain};
 
 use super::group::{Environment, Group, by_action, environments, groups};
 use super::paint::{Lines, Paint};
@@ -68,7 +75,7 @@ impl Context {
 pub fn plan(plan: &Plan, style: &Style) -> String {
     let context = Context::new(style);
     let mut lines = Lines::default();
-    if let Some(note) = words::sandbox(plan) {
+    if let Some(note) = words::sandbox(plan.sandbox.as_deref()) {
         context.wrapped(&mut lines, 0, &note, Paint::yellow);
         lines.blank();
     }
@@ -102,9 +109,20 @@ pub fn plan(plan: &Plan, style: &Style) -> String {
         }
     }
     report::findings(&context, &mut lines, &plan.findings);
-    report::left_alone(&context, &mut lines, plan);
+    report::left_alone(
+        &context,
+        &mut lines,
+        &plan.counts,
+        &plan.types_not_checked,
+        &plan.notes,
+    );
     summary(&context, &mut lines, plan);
-    unobserved::unobserved(&context, &mut lines, plan);
+    unobserved::unobserved(
+        &context,
+        &mut lines,
+        &plan.unobserved,
+        &plan.accepted_unobserved,
+    );
     lines.finish()
 }
 
@@ -270,5 +288,9 @@ fn summary(context: &Context, lines: &mut Lines, plan: &Plan) {
             context.wrapped(lines, 0, &format!("{missing}."), Paint::dim);
         }
     }
-    lines.push(context.paint.dim(&cut(&words::api(plan), context.width)));
+    lines.push(
+        context
+            .paint
+            .dim(&cut(&words::api(&plan.api), context.width)),
+    );
 }

@@ -1,8 +1,9 @@
 //! Findings, and what was left alone or not looked at.
 
 use super::Context;
+use crate::inventory::NotChecked;
 use crate::model::Severity;
-use crate::plan::{Finding, Plan};
+use crate::plan::Finding;
 use crate::render::attention::{FindingGroup, findings as group};
 use crate::render::paint::{Lines, Paint};
 use crate::render::text::{escape, number, pad, plural, width, wrap};
@@ -89,8 +90,14 @@ pub(super) fn address(context: &Context, lines: &mut Lines, address: &str) {
 }
 
 /// What was left alone, not looked at, or is not yet compared.
-pub(super) fn left_alone(context: &Context, lines: &mut Lines, plan: &Plan) {
-    let counts = words::left_alone(plan);
+pub(super) fn left_alone(
+    context: &Context,
+    lines: &mut Lines,
+    counts: &words::CountsByEnvironment,
+    types: &[NotChecked],
+    notes: &[String],
+) {
+    let counts = words::left_alone(counts);
     if !counts.is_empty() {
         lines.blank();
         lines.push(context.paint.bold("Left alone"));
@@ -104,13 +111,8 @@ pub(super) fn left_alone(context: &Context, lines: &mut Lines, plan: &Plan) {
             }
         }
     }
-    section(context, lines, "Not checked", words::not_checked(plan));
-    let notes = plan
-        .notes
-        .iter()
-        .flat_map(|n| n.lines())
-        .map(escape)
-        .collect();
+    section(context, lines, "Not checked", words::not_checked(types));
+    let notes = notes.iter().flat_map(|n| n.lines()).map(escape).collect();
     section(context, lines, "Notes", notes);
 }
 

@@ -4,7 +4,8 @@ use tabled::builder::Builder;
 use tabled::settings::Style as TableStyle;
 
 use super::Context;
-use crate::plan::{Accepted, Plan};
+use crate::inventory::Gap;
+use crate::plan::Accepted;
 use crate::render::attention::{GapRow, gaps};
 use crate::render::paint::{Lines, Paint};
 use crate::render::text::{escape, number, plural, solid, width, wrap};
@@ -20,14 +21,19 @@ const NARROWEST_TABLE: usize = 56;
 const WIDEST_TABLE: usize = 160;
 
 /// The table of gaps, and the blind spots that were accepted.
-pub(super) fn unobserved(context: &Context, lines: &mut Lines, plan: &Plan) {
-    if !plan.unobserved.is_empty() {
+pub(super) fn unobserved(
+    context: &Context,
+    lines: &mut Lines,
+    unobserved: &[Gap],
+    spots: &[Accepted],
+) {
+    if !unobserved.is_empty() {
         let most = if context.verbose {
             usize::MAX
         } else {
             MOST_ROWS
         };
-        let rows = gaps(plan, most);
+        let rows = gaps(unobserved, most);
         let shown = rows.get(..most).unwrap_or(&rows);
         lines.blank();
         context.wrapped(lines, 0, words::NOT_OBSERVED, Paint::alarm);
@@ -48,7 +54,7 @@ pub(super) fn unobserved(context: &Context, lines: &mut Lines, plan: &Plan) {
             context.wrapped(lines, 0, &text, Paint::red);
         }
     }
-    accepted(context, lines, &plan.accepted_unobserved);
+    accepted(context, lines, spots);
 }
 
 fn place(row: &GapRow<'_>) -> String {

@@ -12,7 +12,7 @@ const LEVELS: [(usize, usize); 4] = [(200, 50), (40, 20), (10, 10), (0, 3)];
 
 /// The outcome of each change in GitHub's Markdown, what failed first.
 pub fn apply(plan: &Plan, view: &ApplyView) -> String {
-    fitting(&LEVELS, |level| render(plan, view, level))
+    fitting(&LEVELS, "plan", |level| render(plan, view, level))
 }
 
 fn render(plan: &Plan, view: &ApplyView, (addresses, errors): (usize, usize)) -> String {
@@ -22,12 +22,17 @@ fn render(plan: &Plan, view: &ApplyView, (addresses, errors): (usize, usize)) ->
         .trim_end_matches('.')
         .replacen("Apply", "opsctl apply", 1);
     out.push_str(&format!("## {title}\n\n"));
-    sandbox(&mut out, plan);
+    sandbox(&mut out, plan.sandbox.as_deref());
     for sentence in words::what_next(view) {
         // The sentences are ours and hold commands between backticks.
         out.push_str(&format!("{sentence}\n\n"));
     }
-    unobserved(&mut out, plan, errors);
+    unobserved(
+        &mut out,
+        &plan.unobserved,
+        &plan.accepted_unobserved,
+        errors,
+    );
     for (outcome, title) in [
         ("failed", "Failed"),
         ("stale", "Stale: changed since the plan, left as they are"),
@@ -70,7 +75,7 @@ fn render(plan: &Plan, view: &ApplyView, (addresses, errors): (usize, usize)) ->
         diff(&mut out, &applied, addresses, total);
         out.push_str("</details>\n\n");
     }
-    out.push_str(&format!("<sub>{}", html(&words::api(plan))));
+    out.push_str(&format!("<sub>{}", html(&words::api(&plan.api))));
     if !view.run_id.is_empty() {
         out.push_str(&format!(" · run {}", html(&view.run_id)));
     }

@@ -27,7 +27,12 @@ pub(super) fn block(out: &mut String, group: &Group<'_>) {
     }
     out.push_str(&format!("@@ {sign} {head} @@\n"));
     let rules = matches!(first.operation, Operation::Lifecycle { .. });
-    let heads: Vec<String> = group.fields.iter().map(|f| head_of(f, rules)).collect();
+    let objects = matches!(first.operation, Operation::Object { .. });
+    let heads: Vec<String> = if objects {
+        rows(group)
+    } else {
+        group.fields.iter().map(|f| head_of(f, rules)).collect()
+    };
     let short = heads.iter().map(|line| width(line)).filter(|w| *w <= 60);
     let column = short.max().unwrap_or(0);
     for (field, head) in group.fields.iter().zip(heads) {
@@ -50,6 +55,33 @@ pub(super) fn block(out: &mut String, group: &Group<'_>) {
     for line in notes(group) {
         out.push_str(&format!("# {line}\n"));
     }
+}
+
+/// Longest text of an object's row.
+const LONGEST_ROW: usize = 500;
+
+/// What an object says, each row with its label, in a common column.
+fn rows(group: &Group<'_>) -> Vec<String> {
+    let labels = group.fields.iter().map(|f| width(&escape(f.name)));
+    let column = labels.filter(|w| *w <= 24).max().unwrap_or(0);
+    let text = |value: &Value<'_>| match value {
+        Value::Absent => "(none)".to_owned(),
+        Value::One(text) => cut(&escape(text), LONGEST_ROW),
+        Value::Many(n) => format!("({} different values)", number(*n as u64)),
+    };
+    let row = |field: &Field<'_>| {
+        let label = pad(&escape(field.name), column);
+        match field.sign {
+            '+' => format!("+ {label}  {}", text(&field.after)),
+            '-' => format!("- {label}  {}", text(&field.before)),
+            _ => format!(
+                "! {label}  {} → {}",
+                text(&field.before),
+                text(&field.after)
+            ),
+        }
+    };
+    group.fields.iter().map(row).collect()
 }
 
 /// The first line of a field: with its values, unless they are descriptions of a rule.

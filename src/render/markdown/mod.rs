@@ -4,24 +4,31 @@
 //! until it fits, rather than cut somewhere.
 
 mod apply;
+mod audit;
 mod block;
+mod cost;
 pub(super) mod escape;
+mod explain;
 mod plan;
 
 pub use apply::apply;
+pub use audit::audit;
+pub use cost::{cost, cost_explained};
+pub use explain::{catalog, explain, help};
 pub use plan::plan;
 
 use self::escape::{code, text};
 use super::text::{cut, plural};
 use super::words;
-use crate::plan::Plan;
+use crate::inventory::Gap;
+use crate::plan::Accepted;
 use crate::render::attention::gaps;
 
 /// Below GitHub's limit, with room for a heading that a workflow puts in front.
 const LONGEST: usize = 65_000;
 
 /// The first rendering that fits, the last one cut at the end of a line if none does.
-fn fitting<T: Copy>(levels: &[T], render: impl Fn(T) -> String) -> String {
+fn fitting<T: Copy>(levels: &[T], command: &str, render: impl Fn(T) -> String) -> String {
     let mut shortest = String::new();
     for level in levels {
         shortest = render(*level);
@@ -29,7 +36,9 @@ fn fitting<T: Copy>(levels: &[T], render: impl Fn(T) -> String) -> String {
             return shortest;
         }
     }
-    let note = "\n\n… cut here: GitHub takes no longer comment. `opsctl plan` shows the rest.\n";
+    let note = format!(
+        "\n\n… cut here: GitHub takes no longer comment. `opsctl {command}` shows the rest.\n"
+    );
     let kept: String = shortest
         .chars()
         .take(LONGEST - note.chars().count())
@@ -39,10 +48,10 @@ fn fitting<T: Copy>(levels: &[T], render: impl Fn(T) -> String) -> String {
 }
 
 /// What could not be seen, as a quote that nobody scrolls past.
-fn unobserved(out: &mut String, plan: &Plan, most: usize) {
-    if !plan.unobserved.is_empty() {
+fn unobserved(out: &mut String, unobserved: &[Gap], accepted: &[Accepted], most: usize) {
+    if !unobserved.is_empty() {
         out.push_str(&format!("> ⚠ **{}**\n>\n", words::NOT_OBSERVED));
-        let rows = gaps(plan, most);
+        let rows = gaps(unobserved, most);
         for row in rows.iter().take(most) {
             let resources = row.resources();
             out.push_str(&format!(
@@ -59,9 +68,9 @@ fn unobserved(out: &mut String, plan: &Plan, most: usize) {
         }
         out.push('\n');
     }
-    if !plan.accepted_unobserved.is_empty() {
+    if !accepted.is_empty() {
         out.push_str("> **Not observed, and accepted in `opsctl.toml`**\n>\n");
-        for spot in plan.accepted_unobserved.iter().take(most) {
+        for spot in accepted.iter().take(most) {
             out.push_str(&format!(
                 "> - {}: {} until {}, {} here: {}\n",
                 text(&spot.name),
@@ -71,8 +80,8 @@ fn unobserved(out: &mut String, plan: &Plan, most: usize) {
                 text(&cut(&spot.reason, 300))
             ));
         }
-        if plan.accepted_unobserved.len() > most {
-            let more = plan.accepted_unobserved.len() - most;
+        if accepted.len() > most {
+            let more = accepted.len() - most;
             out.push_str(&format!("> - … and {more} more\n"));
         }
         out.push('\n');
@@ -80,8 +89,8 @@ fn unobserved(out: &mut String, plan: &Plan, most: usize) {
 }
 
 /// Where it happens, when it is not AWS.
-fn sandbox(out: &mut String, plan: &Plan) {
-    if let Some(note) = words::sandbox(plan) {
+fn sandbox(out: &mut String, scenario: Option<&str>) {
+    if let Some(note) = words::sandbox(scenario) {
         out.push_str(&format!("{}\n\n", text(&note)));
     }
 }

@@ -53,25 +53,30 @@ const LEVELS: [Level; 5] = [
 
 /// The plan in GitHub's Markdown, short enough for a comment.
 pub fn plan(plan: &Plan) -> String {
-    fitting(&LEVELS, |level| render(plan, level))
+    fitting(&LEVELS, "plan", |level| render(plan, level))
 }
 
 fn render(plan: &Plan, level: Level) -> String {
     let mut out = String::new();
     let environments = environments(plan);
     out.push_str(&format!("## {}\n\n", headline(plan)));
-    sandbox(&mut out, plan);
+    sandbox(&mut out, plan.sandbox.as_deref());
     table(&mut out, plan, &environments);
     if plan.changes.is_empty() {
         out.push_str(&format!("{}\n\n", text(&words::nothing_to_do(plan))));
     }
-    unobserved(&mut out, plan, level.entries);
+    unobserved(
+        &mut out,
+        &plan.unobserved,
+        &plan.accepted_unobserved,
+        level.entries,
+    );
     for environment in environments.iter().filter(|e| e.changes() > 0) {
         changes(&mut out, environment, level);
     }
     findings(&mut out, plan, level.entries);
     remarks(&mut out, plan, level.entries);
-    out.push_str(&format!("<sub>{}", html(&words::api(plan))));
+    out.push_str(&format!("<sub>{}", html(&words::api(&plan.api))));
     if let Some(missing) = words::without_estimate(plan) {
         out.push_str(&format!(" · {}", html(&missing)));
     }
@@ -230,11 +235,11 @@ fn findings(out: &mut String, plan: &Plan, most: usize) {
 
 /// What was left alone or not looked at, and notes: for whoever asks.
 fn remarks(out: &mut String, plan: &Plan, most: usize) {
-    let mut entries: Vec<String> = words::left_alone(plan)
+    let mut entries: Vec<String> = words::left_alone(&plan.counts)
         .into_iter()
         .map(|(label, what)| format!("{}: {}", text(&label), text(&loose(&what))))
         .collect();
-    let unchecked = words::not_checked(plan);
+    let unchecked = words::not_checked(&plan.types_not_checked);
     entries.extend(
         unchecked
             .iter()

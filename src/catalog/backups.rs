@@ -1,0 +1,5 @@
+//! What `opsctl audit backups` reports.
+
+use super::Entry;
+
+pub(super) const FINDINGS: &[Entry] = &[];

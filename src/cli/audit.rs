@@ -1,0 +1,310 @@
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use jiff::Timestamp;
+
+use super::audit_cost::{self, CostArgs, CostAudit};
+use super::context::Interrupt;
+use super::session::{self, Session, target_glob};
+use super::{Failure, Format, Global, Outcome, exit};
+use crate::audit::{
+    Audit, AuditRequest, Baseline, CostPart, FAIL_ON, Outcome as Verdict, assemble,
+};
+use crate::cloud::Target;
+use crate::config::Resolved;
+use crate::model::{Control, Severity};
+use crate::plan::build::{PlanEnvironment, PlanRequest, judge};
+use crate::render;
+
+/// Everything that can be audited, in the order in which it is shown.
+const AUDITED: [Control; 7] = [
+    Control::Tags,
+    Control::Budgets,
+    Control::Lifecycle,
+    Control::Alarms,
+    Control::Backups,
+    Control::Cost,
+    Control::Readiness,
+];
+
+/// Report what is not as the policies say; changes nothing, ever
+///
+/// Without names everything that the stage's policies list is audited, each environment for its
+/// own stage. What a plan would change is a finding too. The cost audit asks Cost Explorer, which
+/// bills every question that is not in the cache; what it cost is printed.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Exit codes: 0 no finding fails, 2 a new finding at or above --fail-on, 3 something that was asked for could not be seen (whatever was found)
+`opsctl explain ID` says what a finding means and how to fix it.")]
+pub struct AuditArgs {
+    /// What to audit [default: all that the stage's policies list]
+    #[arg(value_name = "CONTROL", value_parser = controls())]
+    pub controls: Vec<Control>,
+    /// Exit with 2 on findings of this severity or above
+    #[arg(long, value_name = "SEVERITY", default_value = FAIL_ON.as_str(), value_parser = severities())]
+    pub fail_on: Severity,
+    /// An audit's JSON: what it holds, by id and address, does not fail
+    #[arg(long, value_name = "FILE")]
+    pub baseline: Option<PathBuf>,
+    /// Do not exit with 3 when something could not be seen
+    #[arg(long)]
+    pub allow_incomplete: bool,
+    #[command(flatten, next_help_heading = "Cost")]
+    pub cost: CostArgs,
+}
+
+fn controls() -> impl TypedValueParser<Value = Control> {
+    PossibleValuesParser::new(AUDITED.map(Control::as_str)).map(|text| {
+        let mut all = AUDITED.into_iter();
+        all.find(|c| c.as_str() == text).unwrap_or(Control::Tags)
+    })
+}
+
+fn severities() -> impl TypedValueParser<Value = Severity> {
+    PossibleValuesParser::new(Severity::ALL.map(Severity::as_str)).map(|text| {
+        let mut all = Severity::ALL.into_iter();
+        all.find(|s| s.as_str() == text).unwrap_or(FAIL_ON)
+    })
+}
+
+pub async fn run(global: &Global, args: &AuditArgs) -> Outcome {
+    let interrupt = Interrupt::listen();
+    let baseline = args.baseline.as_deref().map(read_baseline).transpose()?;
+    let session = Session::open(global)?;
+    if args.cost.explain {
+        return explain(global, args, &session);
+    }
+    let audited = audit(global, args, &session, baseline.as_ref(), &interrupt).await;
+    if let Some(code) = interrupt.code() {
+        global.say("interrupted; nothing was changed");
+        return Ok(code);
+    }
+    let audit = audited?;
+    emit(global, &audit)?;
+    Ok(match audit.summary.outcome {
+        Verdict::Pass => exit::OK,
+        Verdict::Fail => exit::ATTENTION,
+        Verdict::Incomplete => exit::BLIND,
+    })
+}
+
+/// What the cost audit would ask and pay. Nothing is asked.
+fn explain(global: &Global, args: &AuditArgs, session: &Session) -> Outcome {
+    let environments = session.environments(global, None)?;
+    if !chosen(global, args, &environments)?.contains(&Control::Cost) {
+        return Err(
+            Failure::new("--explain is about `audit cost`").help("opsctl audit cost --explain")
+        );
+    }
+    let explanation = audit_cost::explain(global, session, &environments, &args.cost)?;
+    let now = format!("{:.0}", Timestamp::now());
+    match global.format {
+        Format::Json => {
+            let mut document = super::json_head("audit-cost-explain");
+            if let (Some(document), Ok(serde_json::Value::Object(parts))) =
+                (document.as_object_mut(), serde_json::to_value(&explanation))
+            {
+                document.extend(parts);
+            }
+            global.emit_json(&document)?;
+        }
+        Format::Markdown => {
+            global.emit(&render::markdown::cost_explained(&explanation, &now))?;
+        }
+        _ => global.emit(&render::human::cost_explained(
+            &explanation,
+            &now,
+            &global.style(),
+        ))?,
+    }
+    Ok(exit::OK)
+}
+
+fn read_baseline(path: &Path) -> Result<Baseline, Failure> {
+    let name = path.display().to_string();
+    let text = std::fs::read_to_string(path)
+        .map_err(|e| Failure::new(format!("the baseline {name} cannot be read: {e}")))?;
+    Baseline::parse(&name, &text).map_err(|e| {
+        Failure::new(format!("the baseline {name} cannot be used: {e}"))
+            .help("write one with: opsctl audit --format json -o FILE")
+    })
+}
+
+/// What is audited: the names, else what any of the policies speaks of.
+fn chosen(
+    global: &Global,
+    args: &AuditArgs,
+    environments: &[(Target, Resolved)],
+) -> Result<Vec<Control>, Failure> {
+    let wanted = |control: Control| {
+        let named = args.controls.is_empty() || args.controls.contains(&control);
+        named && (global.controls.is_empty() || global.controls.contains(&control))
+    };
+    let listed = |control: Control| {
+        !args.controls.is_empty()
+            || environments.iter().any(|(_, resolved)| {
+                let policies = &resolved.policies;
+                match control {
+                    Control::Tags => policies.tags.is_some(),
+                    Control::Budgets => policies.budgets.is_some(),
+                    Control::Lifecycle => policies.lifecycle.is_some(),
+                    Control::Alarms => policies.alarms.is_some(),
+                    Control::Backups => policies.backups.is_some(),
+                    Control::Cost => policies.cost.is_some(),
+                    Control::Readiness => policies.readiness.is_some(),
+                }
+            })
+    };
+    let chosen: Vec<Control> = AUDITED
+        .into_iter()
+        .filter(|c| wanted(*c) && listed(*c))
+        .collect();
+    if chosen.is_empty() {
+        return Err(Failure::new("there is nothing to audit").help(
+            "neither the names, --control and the stage's policies have anything in common",
+        ));
+    }
+    Ok(chosen)
+}
+
+async fn audit(
+    global: &Global,
+    args: &AuditArgs,
+    session: &Session,
+    baseline: Option<&Baseline>,
+    interrupt: &Interrupt,
+) -> Result<Audit, Failure> {
+    let environments = session.environments(global, None)?;
+    let only = target_glob(global)?;
+    let controls = chosen(global, args, &environments)?;
+    let observed: Vec<Control> = controls
+        .iter()
+        .copied()
+        .filter(|c| *c != Control::Cost)
+        .collect();
+    let asked = controls
+        .contains(&Control::Cost)
+        .then(|| environments.clone());
+    let environments = if observed.is_empty() {
+        unobserved(environments)
+    } else {
+        session
+            .observe(global, environments, &observed, true, interrupt)
+            .await?
+    };
+    let cost = match &asked {
+        Some(environments) => tokio::select! {
+            found = ask(global, args, session, environments, observed.is_empty()) => Some(found?),
+            () = interrupt.cancel.cancelled() => {
+                return Err(Failure::new("interrupted; nothing was changed"));
+            }
+        },
+        None => None,
+    };
+    let accepted = session.accepted();
+    let judged = judge(
+        &environments,
+        &PlanRequest {
+            controls: &observed,
+            only: only.as_ref(),
+            destroy: false,
+            now: Timestamp::now(),
+            accepted: &accepted,
+            sandbox: session.sandbox.clone(),
+            lock: None,
+            api: session.cloud.meter().snapshot(),
+        },
+    );
+    Ok(assemble(
+        &environments,
+        judged,
+        cost,
+        &AuditRequest {
+            controls: &controls,
+            only: only.as_ref(),
+            fail_on: args.fail_on,
+            baseline,
+            allow_incomplete: args.allow_incomplete,
+            api: session.cloud.meter().snapshot(),
+        },
+    ))
+}
+
+/// Environments of which nothing but the costs is looked at.
+fn unobserved(environments: Vec<(Target, Resolved)>) -> Vec<PlanEnvironment> {
+    environments
+        .into_iter()
+        .map(|(target, resolved)| PlanEnvironment {
+            target,
+            resolved,
+            inventory: Default::default(),
+        })
+        .collect()
+}
+
+/// The costs, from an account that is the right one.
+async fn ask(
+    global: &Global,
+    args: &AuditArgs,
+    session: &Session,
+    environments: &[(Target, Resolved)],
+    guard: bool,
+) -> Result<CostPart, Failure> {
+    // An export is read without any account.
+    if guard && args.cost.from.is_none() {
+        let targets: Vec<&Target> = environments.iter().map(|(t, _)| t).collect();
+        session::guard(session.cloud.as_ref(), &targets).await?;
+    }
+    let CostAudit {
+        findings,
+        entries,
+        gaps,
+        notes,
+    } = audit_cost::collect(global, session, environments, &args.cost).await?;
+    Ok(CostPart {
+        findings,
+        entries,
+        gaps,
+        notes,
+    })
+}
+
+/// Writes the audit in the format asked for.
+fn emit(global: &Global, audit: &Audit) -> Result<(), Failure> {
+    let text = match global.format {
+        Format::Json => return global.emit_json(audit),
+        Format::Table => render::github::defuse(&render::human::audit(audit, &global.style())),
+        Format::Markdown => render::github::defuse(&render::markdown::audit(audit)),
+        Format::Sarif => render::sarif::audit(audit),
+        Format::Junit => render::junit::audit(audit).map_err(Failure::new)?,
+        Format::Csv => render::csv::audit(audit).map_err(Failure::new)?,
+        Format::Gitlab => render::gitlab::audit(audit),
+        Format::Github => {
+            step_summary(global, audit);
+            render::github::audit(audit)
+        }
+    };
+    global.emit(&text)
+}
+
+/// Adds the Markdown page to the summary of the GitHub step, where there is one. That it cannot be
+/// written is worth a warning and no more: the annotations are there.
+fn step_summary(global: &Global, audit: &Audit) {
+    let Some(path) = std::env::var_os("GITHUB_STEP_SUMMARY").filter(|p| !p.is_empty()) else {
+        return;
+    };
+    let page = format!("{}\n", render::markdown::audit(audit));
+    let written = std::fs::OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(&path)
+        .and_then(|mut file| file.write_all(page.as_bytes()));
+    if let Err(e) = written {
+        global.say(&format!(
+            "warning: the step summary {} was not written: {e}",
+            Path::new(&path).display()
+        ));
+    }
+}
