@@ -108,8 +108,6 @@ fn iam_name(service: &str) -> &str {
         "CloudWatch Logs" => "logs",
         "ElastiCache" => "elasticache",
         "Resource Groups Tagging API" => "tag",
-        "Cost Explorer" => "ce",
-        "Budgets" => "budgets",
         "Resource Explorer 2" => "resource-explorer-2",
         other => other,
     }

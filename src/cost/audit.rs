@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::civil::Date;
 use rust_decimal::Decimal;
 
-use super::cents::text;
 use super::days::Days;
 use super::entry::*;
 use super::findings;
