@@ -1,5 +1,6 @@
 //! The integration tests: one binary, its files named after what they prove.
 
+mod alarms_aws;
 mod architecture;
 mod audit;
 mod budgets_aws;
