@@ -200,6 +200,15 @@ pub enum Call {
         alarm: CompositeAlarm,
         tags: Tags,
     },
+    /// Sets the state of an alarm until its next evaluation; its actions are carried out as ever.
+    /// Source: API model, `cloudwatch:SetAlarmState`.
+    SetAlarmState {
+        region: String,
+        name: String,
+        /// `OK`, `ALARM`, `INSUFFICIENT_DATA`.
+        state: String,
+        reason: String,
+    },
     /// One alarm, or up to 100 of the metric kind.
     DeleteAlarms {
         region: String,
@@ -218,6 +227,7 @@ impl Call {
             | Call::SetTopicPolicy { region, .. }
             | Call::Subscribe { region, .. }
             | Call::DeleteTopic { region, .. }
+            | Call::SetAlarmState { region, .. }
             | Call::DeleteAlarms { region, .. } => region,
             Call::CreateTopic { topic, .. } => &topic.region,
             Call::PutMetricAlarm { alarm, .. } => &alarm.region,
@@ -308,6 +318,16 @@ pub struct SeriesQuery {
     pub statistic: String,
     /// Seconds.
     pub period: u32,
+}
+
+/// An entry in the history of an alarm.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AlarmEvent {
+    pub at: Timestamp,
+    /// `StateUpdate`, `Action`, `ConfigurationUpdate`, …
+    pub kind: String,
+    /// E.g. `Successfully executed action arn:aws:sns:…`.
+    pub summary: String,
 }
 
 /// From (inclusive) and to (exclusive).
@@ -413,6 +433,18 @@ pub trait Cloud: Send + Sync {
         namespace: &str,
         metric: Option<&str>,
     ) -> Result<Vec<MetricId>, CloudError>;
+
+    /// What happened to an alarm since then, oldest first; AWS keeps it for 30 days.
+    ///
+    /// # Errors
+    /// What the service answers.
+    async fn alarm_history(
+        &self,
+        target: &Target,
+        region: &str,
+        name: &str,
+        since: Timestamp,
+    ) -> Result<Vec<AlarmEvent>, CloudError>;
 
     /// Carries out one write; the results are in the order of its resources (one for a bucket).
     async fn execute(&self, target: &Target, call: &Call) -> Vec<Result<(), CloudError>>;

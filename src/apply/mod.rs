@@ -5,6 +5,7 @@ pub mod journal;
 mod lifecycle;
 pub mod lock;
 mod object;
+pub mod page_test;
 mod tags;
 
 use std::collections::BTreeMap;

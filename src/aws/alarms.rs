@@ -17,7 +17,7 @@ use super::objects::{composite_alarm, metric_alarm};
 use super::pace::Api;
 use super::session::{Region, Session};
 use super::{cloudwatch, metrics, money, tagging};
-use crate::cloud::{CloudError, Subject, Want};
+use crate::cloud::{AlarmEvent, CloudError, Subject, Want};
 use crate::inventory::{
     AlarmDefinition, AlarmFact, EnvironmentInventory, Gap, MetricsKey, Observed,
 };
@@ -374,4 +374,44 @@ pub fn topics(inventory: &EnvironmentInventory) -> BTreeSet<String> {
         .filter(|action| Arn::parse(action).is_some_and(|arn| arn.service == "sns"))
         .cloned()
         .collect()
+}
+
+const HISTORY: &str = "cloudwatch:DescribeAlarmHistory";
+
+/// What happened to an alarm, oldest first.
+pub async fn history(
+    region: &Region,
+    name: &str,
+    since: Timestamp,
+) -> Result<Vec<AlarmEvent>, CloudError> {
+    let mut found = Vec::new();
+    pages!(HISTORY, |token| {
+        region.pace(Api::DeleteAlarms).await;
+        let page = region
+            .cloudwatch()
+            .describe_alarm_history()
+            .alarm_name(name)
+            // Without types only metric alarms count. Source: CloudWatch API reference.
+            .alarm_types(AlarmType::MetricAlarm)
+            .alarm_types(AlarmType::CompositeAlarm)
+            .start_date(DateTime::from_secs(since.as_second()))
+            .max_records(100)
+            .set_next_token(token)
+            .send()
+            .await
+            .named(HISTORY)?;
+        found.extend(page.alarm_history_items().iter().filter_map(|item| {
+            Some(AlarmEvent {
+                at: item
+                    .timestamp()
+                    .and_then(|t| Timestamp::from_nanosecond(t.as_nanos()).ok())?,
+                kind: item.history_item_type()?.as_str().to_owned(),
+                summary: item.history_summary().unwrap_or_default().to_owned(),
+            })
+        }));
+        Ok(page.next_token)
+    })?;
+    found.retain(|event| event.at >= since);
+    found.sort_by_key(|event| event.at);
+    Ok(found)
 }

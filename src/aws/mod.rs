@@ -47,8 +47,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::cloud::{
-    Call, Cloud, CloudError, LifecycleReading, LockError, LockPlace, Meter, ObjectReading, Series,
-    SeriesQuery, StoredObject, Target, TimeSpan, Want,
+    AlarmEvent, Call, Cloud, CloudError, LifecycleReading, LockError, LockPlace, Meter,
+    ObjectReading, Series, SeriesQuery, StoredObject, Target, TimeSpan, Want,
 };
 use crate::cost::question::{Answered, Question};
 use crate::inventory::{EnvironmentInventory, Observed};
@@ -248,6 +248,20 @@ impl Cloud for AwsCloud {
         let session = self.session(target);
         let clients = session.region(region).await;
         metrics::list(&clients, namespace, metric)
+            .await
+            .map_err(|error| located(error, &session, region))
+    }
+
+    async fn alarm_history(
+        &self,
+        target: &Target,
+        region: &str,
+        name: &str,
+        since: jiff::Timestamp,
+    ) -> Result<Vec<AlarmEvent>, CloudError> {
+        let session = self.session(target);
+        let clients = session.region(region).await;
+        alarms::history(&clients, name, since)
             .await
             .map_err(|error| located(error, &session, region))
     }

@@ -4,11 +4,46 @@ use super::Entry;
 
 pub(super) const FINDINGS: &[Entry] = &[
     Entry {
+        id: "alarms.action-nowhere",
+        title: "Alarm notifies a topic that does not exist",
+        means: "An action of the alarm is the ARN of an SNS topic, and SNS does not know that topic.",
+        matters: "The alarm goes off and the message goes nowhere; CloudWatch does not tell anybody.",
+        fix: "Point the alarm at a topic that exists, or make the topic again and subscribe to it.",
+    },
+    Entry {
+        id: "alarms.actions-disabled",
+        title: "Alarm with its actions switched off",
+        means: "ActionsEnabled is false: the alarm changes its state and does nothing.",
+        matters: "Usually left over from a maintenance; the next incident is missed.",
+        fix: "Switch them on with aws cloudwatch enable-alarm-actions, or delete the alarm.",
+    },
+    Entry {
         id: "alarms.drifted",
         title: "Alarm is not as the policy says",
         means: "An alarm that opsctl made is there, but its metric, threshold, periods or actions differ from the policy.",
         matters: "It rings too early, too late, to the wrong people, or never.",
         fix: "Run the apply command that the finding names; or change the policy if the alarm is right.",
+    },
+    Entry {
+        id: "alarms.duplicate",
+        title: "Two alarms that do the same",
+        means: "Another alarm has the same metric, threshold, periods and actions.",
+        matters: "Both are billed, and whoever is on call gets every message twice.",
+        fix: "Delete one of the two.",
+    },
+    Entry {
+        id: "alarms.insufficient-data",
+        title: "Alarm without data for days",
+        means: "The alarm has been in INSUFFICIENT_DATA for at least three days.",
+        matters: "It cannot go off: its metric, dimensions, unit or period are wrong, or what it watches is gone.",
+        fix: "Correct its metric, treat missing data as notBreaching where silence is good, or delete it.",
+    },
+    Entry {
+        id: "alarms.metric-missing",
+        title: "Alarm on a metric that does not exist",
+        means: "No metric has exactly the namespace, name and dimensions that the alarm watches. CloudWatch does not list metrics that were silent for two weeks.",
+        matters: "A metric with one dimension more or less is another metric: the alarm hears nothing, and stays as it is.",
+        fix: "Name all dimensions of the metric and no other; opsctl metrics check shows those of the policies.",
     },
     Entry {
         id: "alarms.missing",
@@ -18,11 +53,32 @@ pub(super) const FINDINGS: &[Entry] = &[
         fix: "Run the apply command that the finding names.",
     },
     Entry {
+        id: "alarms.missing-data",
+        title: "Missing data treated against the nature of the metric",
+        means: "Silence puts an alarm on an error counter into ALARM, or is good news to a heartbeat alarm.",
+        matters: "The one rings for nothing, the other never.",
+        fix: "Treat missing data as notBreaching for counters of errors, and as breaching for heartbeats.",
+    },
+    Entry {
+        id: "alarms.no-action",
+        title: "Alarm that tells nobody",
+        means: "The alarm has no action for the state ALARM, and no composite alarm uses it.",
+        matters: "It is billed, and an incident that it sees is missed.",
+        fix: "Give it an SNS topic, use it in a composite alarm, or delete it.",
+    },
+    Entry {
         id: "alarms.obsolete",
         title: "Alarm that the policy no longer asks for",
         means: "An alarm that opsctl made is there, and the policy does not ask for it any more.",
         matters: "It is billed, and wakes people for something that was decided not to matter.",
         fix: "Run the apply command that the finding names; it removes only alarms that opsctl made.",
+    },
+    Entry {
+        id: "alarms.resource-gone",
+        title: "Alarm on a resource that is gone",
+        means: "The dimensions of the alarm name a resource, and the full list of its type does not have it.",
+        matters: "It is billed, and hides that its successor has no alarm.",
+        fix: "Delete the alarm.",
     },
     Entry {
         id: "alarms.topic-drifted",
@@ -44,5 +100,19 @@ pub(super) const FINDINGS: &[Entry] = &[
         means: "A topic that opsctl made is there, and the configuration does not name it any more.",
         matters: "Whoever still listens to it hears nothing and takes that for good news.",
         fix: "Run the apply command that the finding names.",
+    },
+    Entry {
+        id: "alarms.topic-refuses",
+        title: "Topic that keeps CloudWatch out",
+        means: "The access policy of the topic does not let CloudWatch publish, or it is encrypted with the key alias/aws/sns, which CloudWatch cannot use.",
+        matters: "The alarm goes off and nobody is told.",
+        fix: "Allow cloudwatch.amazonaws.com sns:Publish in the policy; encrypt with a key of your own that allows it kms:Decrypt and kms:GenerateDataKey.",
+    },
+    Entry {
+        id: "alarms.topic-silent",
+        title: "Topic that nobody has subscribed to",
+        means: "The topic that the alarm notifies has no confirmed subscription.",
+        matters: "The alarm goes off, the topic takes the message, and it reaches nobody.",
+        fix: "Subscribe somebody, or confirm the subscription by the link in the e-mail that SNS sent.",
     },
 ];

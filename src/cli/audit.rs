@@ -192,7 +192,7 @@ async fn audit(
         unobserved(environments)
     } else {
         session
-            .observe(global, environments, &observed, interrupt)
+            .observe(global, environments, &observed, true, interrupt)
             .await?
     };
     let cost = match &asked {

@@ -3,10 +3,13 @@
 mod apply;
 mod audit;
 mod audit_cost;
+mod backtest;
 mod complete;
 mod context;
+mod doctor;
 mod explain;
 mod init;
+mod metrics;
 mod plan;
 mod sandbox;
 mod schema;
@@ -222,6 +225,10 @@ pub enum Command {
     Stage(stage::StageCommand),
     Plan(plan::PlanArgs),
     Apply(apply::ApplyArgs),
+    /// The metrics that the policies name
+    #[command(subcommand)]
+    Metrics(metrics::MetricsCommand),
+    Doctor(doctor::DoctorArgs),
     Audit(audit::AuditArgs),
     Explain(explain::ExplainArgs),
     /// The embedded AWS accounts
@@ -412,6 +419,8 @@ pub fn main() -> i32 {
         Command::Stage(command) => stage::run(&global, &command),
         Command::Plan(args) => context::block_on(plan::run(&global, &args)),
         Command::Apply(args) => context::block_on(apply::run(&global, &args)),
+        Command::Metrics(command) => context::block_on(metrics::run(&global, &command)),
+        Command::Doctor(args) => context::block_on(doctor::run(&global, &args)),
         Command::Audit(args) => context::block_on(audit::run(&global, &args)),
         Command::Explain(args) => explain::run(&global, &args),
         Command::Sandbox(command) => sandbox::run(&global, &command),

@@ -26,6 +26,10 @@ pub struct PlanArgs {
     /// Plan the removal of what opsctl made
     #[arg(long)]
     pub destroy: bool,
+    /// Show what the planned alarms would have done over so long, by the account's own metrics
+    /// (GetMetricData bills 0.01 USD per 1,000 metrics), e.g. 14d
+    #[arg(long, value_name = "DURATION", value_parser = super::backtest::duration)]
+    pub backtest: Option<std::time::Duration>,
     /// Do not exit with 3 when something could not be seen
     #[arg(long)]
     pub allow_incomplete: bool,
@@ -41,7 +45,14 @@ pub async fn run(global: &Global, args: &PlanArgs) -> Outcome {
         global.say("interrupted; nothing was changed");
         return Ok(code);
     }
-    let plan = planned?;
+    let mut plan = planned?;
+    if let Some(length) = args.backtest {
+        super::backtest::add(global, &session, &mut plan, length, &interrupt).await?;
+        if let Some(code) = interrupt.code() {
+            global.say("interrupted; nothing was changed");
+            return Ok(code);
+        }
+    }
     if let Some(path) = &args.out {
         file::save(&plan, path).map_err(|e| super::Failure::new(e.to_string()))?;
     }
@@ -67,7 +78,10 @@ pub async fn run(global: &Global, args: &PlanArgs) -> Outcome {
 /// The plan for people.
 pub fn show(global: &Global, plan: &Plan) -> String {
     match global.format {
-        Format::Markdown => render::markdown::plan(plan),
-        _ => render::human::plan(plan, &global.style()),
+        Format::Markdown => render::markdown::plan(plan) + &render::backtest::markdown(plan),
+        _ => {
+            let style = global.style();
+            render::human::plan(plan, &style) + &render::backtest::human(plan, &style)
+        }
     }
 }

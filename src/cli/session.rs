@@ -225,7 +225,7 @@ impl Session {
         let only = target_glob(global)?;
         let controls = controls(global);
         let environments = self
-            .observe(global, environments, &controls, interrupt)
+            .observe(global, environments, &controls, false, interrupt)
             .await?;
         let accepted = self.accepted();
         Ok(build(
@@ -251,12 +251,14 @@ impl Session {
         }
     }
 
-    /// Guards the accounts and observes them all at once, as far as the controls need it.
+    /// Guards the accounts and observes them all at once, as far as the controls need it, and audits
+    /// beyond that.
     pub async fn observe(
         &self,
         global: &Global,
         environments: Vec<(Target, Resolved)>,
         controls: &[Control],
+        audit: bool,
         interrupt: &Interrupt,
     ) -> Result<Vec<PlanEnvironment>, Failure> {
         let targets: Vec<&Target> = environments.iter().map(|(t, _)| t).collect();
@@ -264,7 +266,10 @@ impl Session {
             guard(self.cloud.as_ref(), &targets).await?;
             Ok(
                 join_all(environments.iter().map(|(target, resolved)| async move {
-                    let want = want(controls, resolved);
+                    let mut want = want(controls, resolved);
+                    if audit {
+                        crate::controls::want_for_audit(controls, resolved, &mut want);
+                    }
                     self.cloud.observe(target, &want).await
                 }))
                 .await,

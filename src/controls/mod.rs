@@ -3,6 +3,7 @@
 
 pub mod alarms;
 pub mod budgets;
+pub mod hygiene;
 pub mod lifecycle;
 pub mod saving;
 pub mod tags;
@@ -74,6 +75,21 @@ pub fn want(controls: &[Control], resolved: &Resolved, mut want: Want) -> Want {
         alarms::want(resolved, &mut want);
     }
     want
+}
+
+/// What audits need to see besides.
+pub fn want_for_audit(controls: &[Control], resolved: &Resolved, want: &mut Want) {
+    if controls.contains(&Control::Alarms) && resolved.policies.alarms.is_some() {
+        hygiene::want(resolved, want);
+    }
+}
+
+/// What an audit reports besides what is planned.
+pub fn audit(control: Control, input: &Input, verdict: &mut Verdict) {
+    if control == Control::Alarms && input.resolved.policies.alarms.is_some() {
+        let hygiene = hygiene::verdict(input);
+        verdict.findings.extend(hygiene.findings);
+    }
 }
 
 /// Whether a resource is a control's business.

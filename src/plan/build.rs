@@ -68,6 +68,7 @@ fn gather(environments: &[PlanEnvironment], request: &PlanRequest, one_writer: b
         types_checked: Vec::new(),
         types_not_checked: Vec::new(),
         notes: Vec::new(),
+        backtest: Vec::new(),
         sandbox: request.sandbox.clone(),
         targets: Vec::new(),
         lock: request.lock.clone(),
@@ -93,6 +94,9 @@ fn gather(environments: &[PlanEnvironment], request: &PlanRequest, one_writer: b
         plan.targets.push(environment.target.clone());
         for control in request.controls {
             let mut verdict = controls::run(*control, &input);
+            if !one_writer {
+                controls::audit(*control, &input, &mut verdict);
+            }
             let changed = verdict.changes.len() as u64;
             let judged = verdict.counts.checked - verdict.counts.unobserved;
             unchanged += judged.saturating_sub(changed);

@@ -10,6 +10,7 @@ use rust_decimal::Decimal;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::backtest::Backtest;
 use crate::cloud::{ApiUse, LockPlace, Target};
 use crate::inventory::{Gap, NotChecked};
 use crate::model::lifecycle::LifecycleConfiguration;
@@ -211,6 +212,9 @@ pub struct Plan {
     pub types_checked: Vec<String>,
     pub types_not_checked: Vec<NotChecked>,
     pub notes: Vec<String>,
+    /// What planned alarms would have done in the past; only where it was asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub backtest: Vec<Backtest>,
     /// The scenario of the embedded sandbox that the plan is for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sandbox: Option<String>,

@@ -3,6 +3,7 @@
 //! Everything here takes plain values and gives back text; nothing is printed, asked or decided.
 //! Every string that may come from AWS goes through [`text::escape`] on its way out.
 
+pub mod backtest;
 pub mod cost_html;
 pub mod csv;
 pub mod diagnostics;

@@ -18,8 +18,8 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::cloud::{
-    Call, Cloud, CloudError, LifecycleReading, LockError, LockPlace, Meter, ObjectReading, Series,
-    SeriesQuery, StoredObject, Subject, Target, TimeSpan, Want,
+    AlarmEvent, Call, Cloud, CloudError, LifecycleReading, LockError, LockPlace, Meter,
+    ObjectReading, Series, SeriesQuery, StoredObject, Subject, Target, TimeSpan, Want,
 };
 use crate::cost::question::{Answered, Question};
 use crate::inventory::{Bucket, EnvironmentInventory, Gap, Observed, Resource};
@@ -566,6 +566,20 @@ impl Cloud for Sandbox {
         match world.accounts.get(&target.environment) {
             None => vec![Ok(Series::new()); queries.len()],
             Some(account) => metrics::data(self, account, region, queries, span),
+        }
+    }
+
+    async fn alarm_history(
+        &self,
+        target: &Target,
+        region: &str,
+        name: &str,
+        since: jiff::Timestamp,
+    ) -> Result<Vec<AlarmEvent>, CloudError> {
+        let world = self.lock().clone();
+        match world.accounts.get(&target.environment) {
+            None => Ok(Vec::new()),
+            Some(account) => objects::alarm_history(self, account, region, name, since),
         }
     }
 

@@ -7,8 +7,8 @@ use rust_decimal::prelude::ToPrimitive;
 use serde::{Deserialize, Serialize};
 
 use super::alarms::{self, AttributeSeed, RegionSeed, SeedAlarm};
-use super::metrics::SeedMetric;
 use super::ledger::{CommitmentSeed, CostSeed};
+use super::metrics::SeedMetric;
 use crate::config::node::Node;
 use crate::config::values::{OneOrMany, Sourced};
 use crate::config::workspace::Workspace;

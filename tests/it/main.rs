@@ -1,10 +1,11 @@
 //! The integration tests: one binary, its files named after what they prove.
 
 mod alarms;
+mod alarms_aws;
 mod architecture;
-mod budgets_aws;
 mod audit;
 mod budgets;
+mod budgets_aws;
 mod commands;
 mod contract;
 mod contract_money;

@@ -26,6 +26,7 @@ const DESCRIBE: &str = "cloudwatch:DescribeAlarms";
 const PUT_METRIC: &str = "cloudwatch:PutMetricAlarm";
 const PUT_COMPOSITE: &str = "cloudwatch:PutCompositeAlarm";
 const DELETE: &str = "cloudwatch:DeleteAlarms";
+const SET_STATE: &str = "cloudwatch:SetAlarmState";
 
 /// What a metric alarm is in our types.
 pub fn metric_alarm(region: &str, alarm: &sdk::MetricAlarm) -> Option<AlarmDefinition> {
@@ -461,6 +462,20 @@ pub async fn execute(_session: &Session, region: &Region, call: &Call) -> Result
                 .set_tags(to_tags(tags));
             let answer = request.send().await.named(PUT_COMPOSITE);
             answer.map(drop).map_err(quota)
+        }
+        Call::SetAlarmState {
+            name,
+            state,
+            reason,
+            ..
+        } => {
+            region.pace(Api::DeleteAlarms).await;
+            let request = client
+                .set_alarm_state()
+                .alarm_name(name)
+                .state_value(state.as_str().into())
+                .state_reason(reason);
+            request.send().await.named(SET_STATE).map(drop)
         }
         Call::DeleteAlarms { names, .. } => {
             region.pace(Api::DeleteAlarms).await;

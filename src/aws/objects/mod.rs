@@ -36,6 +36,7 @@ pub async fn execute(session: &Session, region: &Region, call: &Call) -> Result<
         | Call::DeleteTopic { .. } => topics::execute(session, region, call).await,
         Call::PutMetricAlarm { .. }
         | Call::PutCompositeAlarm { .. }
+        | Call::SetAlarmState { .. }
         | Call::DeleteAlarms { .. } => alarms::execute(session, region, call).await,
         _ => money::execute(session, region, call).await,
     }

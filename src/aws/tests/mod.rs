@@ -1,5 +1,6 @@
 //! Tests of what goes over the wire: requests are answered by a function instead of a network.
 
+mod alarms;
 mod costexplorer;
 mod lifecycle;
 mod money;

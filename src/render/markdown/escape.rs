@@ -7,7 +7,7 @@ use crate::render::text::escape;
 const BREAK: &str = "&#8203;";
 
 /// Text for a paragraph or a table cell.
-pub(super) fn text(raw: &str) -> String {
+pub(in crate::render) fn text(raw: &str) -> String {
     let raw = escape(raw);
     let mut safe = String::with_capacity(raw.len());
     let mut characters = raw.chars().peekable();
@@ -44,7 +44,7 @@ pub(super) fn html(raw: &str) -> String {
 }
 
 /// A name in a typewriter face. What a pair of backticks cannot hold goes into an element.
-pub(super) fn code(raw: &str) -> String {
+pub(in crate::render) fn code(raw: &str) -> String {
     if raw.is_empty() {
         return "–".to_owned();
     }

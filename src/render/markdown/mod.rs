@@ -7,7 +7,7 @@ mod apply;
 mod audit;
 mod block;
 mod cost;
-mod escape;
+pub(super) mod escape;
 mod explain;
 mod plan;
 

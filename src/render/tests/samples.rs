@@ -236,6 +236,7 @@ pub fn plan(changes: Vec<Change>) -> Plan {
         types_not_checked: Vec::new(),
         notes: Vec::new(),
         sandbox: None,
+        backtest: Vec::new(),
         lock: None,
         targets: Vec::new(),
         digest: String::new(),

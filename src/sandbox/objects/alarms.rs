@@ -112,6 +112,22 @@ pub fn execute(sandbox: &Sandbox, account: &mut Account, call: &Call) -> Result<
                 tags,
             )
         }
+        Call::SetAlarmState {
+            region,
+            name,
+            state,
+            ..
+        } => {
+            let operation = "cloudwatch:SetAlarmState";
+            let lose = sandbox.enter(account, operation, name)?;
+            let arn = format!("arn:aws:cloudwatch:{region}:{}:alarm:{name}", account.id);
+            let Some(item) = account.alarms.get_mut(&arn) else {
+                let message = format!("there is no alarm {name}");
+                return Err(refused(operation, "ResourceNotFound", message));
+            };
+            item.state.clone_from(state);
+            if lose { Err(lost(operation)) } else { Ok(()) }
+        }
         Call::DeleteAlarms { region, names } => {
             let operation = "cloudwatch:DeleteAlarms";
             let first = names.first().map_or("", String::as_str);
