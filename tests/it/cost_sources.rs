@@ -35,7 +35,10 @@ fn noon(day: &str) -> Timestamp {
 }
 
 fn opened(name: &str) -> scenario::Opened {
-    scenario::open(name, None).ok().expect("a scenario")
+    let Ok(opened) = scenario::open(name, None) else {
+        panic!("{name} cannot be opened");
+    };
+    opened
 }
 
 fn usage(start: Date, end: Date, group_by: &[Group]) -> Question {
