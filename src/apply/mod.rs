@@ -200,7 +200,9 @@ async fn one_phase(
         .map(|batch| async move {
             let changes: Vec<&Change> = batch.iter().map(|i| &plan.changes[*i]).collect();
             let started = Instant::now();
-            let results = match missing(changes[0], broken) {
+            // What an interruption kept from being made has not failed, nor what rests on it.
+            let needed = missing(changes[0], broken).filter(|_| !run.cancel.is_cancelled());
+            let results = match needed {
                 Some(address) => vec![Outcome::of(
                     OutcomeKind::Failed,
                     format!("not tried: it needs {address}, which was not made"),
