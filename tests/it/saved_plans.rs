@@ -211,6 +211,9 @@ fn destroy_removes_our_rules_and_nothing_else() {
         assert_eq!(kept(now), kept(account), "tags stay");
     }
     assert!(ours_before > 0);
+    // A topic that alarms notify goes once they are gone: with the next run.
+    let ran = opsctl(dir.path(), &["apply", "--sandbox", "--destroy", "--yes"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
     let again = opsctl(
         dir.path(),
         &["plan", "--sandbox", "--destroy", "--detailed-exitcode"],

@@ -117,11 +117,12 @@ pub fn collect(input: &Input, policy: &Alarms) -> Collected {
             out.add(input, &prefix, draft);
         }
     }
-    if !business_on && !(policy.business.is_empty() && policy.slo.is_empty()) {
+    let unused = policy.business.len() + policy.slo.len();
+    if !business_on && unused > 0 {
         out.notes.insert(format!(
             "alarms: the pack \"business\" is off in {}, so its {} are not made",
             resolved.environment,
-            entries(policy.business.len() + policy.slo.len())
+            entries(unused)
         ));
     }
     let resources = subjects::by_kind(input);
