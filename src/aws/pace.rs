@@ -19,10 +19,8 @@ pub enum Api {
     Search,
     ReadBudgets,
     WriteBudgets,
-    /// Anomaly detection and cost allocation tags, which Cost Explorer serves.
-    CostManagement,
     Subscribe,
-    /// Per payer; see `costexplorer`.
+    /// Per payer, with anomaly detection and cost allocation tags; see `costexplorer`.
     CostExplorer,
     // Tag reads and writes of single resources.
     RdsTags,
@@ -35,7 +33,7 @@ pub enum Api {
 }
 
 impl Api {
-    const ALL: [Api; 21] = [
+    const ALL: [Api; 20] = [
         Api::GetResources,
         Api::WriteTags,
         Api::DescribeAlarms,
@@ -47,7 +45,6 @@ impl Api {
         Api::Search,
         Api::ReadBudgets,
         Api::WriteBudgets,
-        Api::CostManagement,
         Api::Subscribe,
         Api::CostExplorer,
         Api::RdsTags,
@@ -76,7 +73,6 @@ impl Api {
             Api::Search => 5,
             Api::ReadBudgets => 10,
             Api::WriteBudgets => 5,
-            Api::CostManagement => 2,
             Api::Subscribe => 50,
             Api::CostExplorer => 1,
             Api::LambdaTags => 15,

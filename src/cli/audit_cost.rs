@@ -17,7 +17,8 @@ use crate::config::later::UsersMetric;
 use crate::cost::cache::{Cache, PayerLock};
 use crate::cost::days::Days;
 use crate::cost::explain::{self, Explanation, no_room};
-use crate::cost::question::{Answer, Answered, Filter, Question};
+use crate::cost::export;
+use crate::cost::question::{Answered, Filter, Question};
 use crate::cost::steps::{
     ForecastScope, Need, Outcome, PayerAnswers, PayerScope, Step, is_denied, is_hopeless, need,
     operation, steps,
@@ -109,7 +110,9 @@ async fn collect_at(
         async move {
             match &args.from {
                 Some(from) => read(session, payer, from, days, now).await,
-                None => ask(session, cache, payer, guarded, days, now).await,
+                None => ask(session, cache, payer, guarded, days, now)
+                    .await
+                    .map(|answers| (answers, Vec::new())),
             }
         }
     }));
@@ -121,7 +124,9 @@ async fn collect_at(
         async move { users(session, target, resolved, &span).await }
     }));
     let (answers, users) = tokio::join!(answers, users);
-    let answers: Vec<PayerAnswers> = answers.into_iter().collect::<Result<_, _>>()?;
+    let answers: Vec<(PayerAnswers, Vec<String>)> =
+        answers.into_iter().collect::<Result<_, _>>()?;
+    let (answers, of_exports): (Vec<PayerAnswers>, Vec<Vec<String>>) = answers.into_iter().unzip();
     let mut gaps = Vec::new();
     let mut inputs = Vec::new();
     for (((target, resolved), payer), (users, gap)) in environments.iter().zip(places).zip(users) {
@@ -152,7 +157,11 @@ async fn collect_at(
         findings: report.findings,
         entries: report.entries,
         gaps,
-        notes: report.notes,
+        notes: report
+            .notes
+            .into_iter()
+            .chain(of_exports.into_iter().flatten())
+            .collect(),
     })
 }
 
@@ -282,21 +291,32 @@ fn one_payer(payers: Vec<Payer>) -> Option<Payer> {
 
 /// Reads an export instead of asking: every question is answered in one pass, for nothing.
 async fn read(
-    _session: &Session,
+    session: &Session,
     payer: &Payer,
     from: &Path,
     days: &Days,
     now: Timestamp,
-) -> Result<PayerAnswers, Failure> {
+) -> Result<(PayerAnswers, Vec<String>), Failure> {
     let steps = steps(&payer.scope, days);
     let questions: Vec<Question> = steps.iter().map(|s| s.question.clone()).collect();
-    let answers = export(from, &questions)?;
-    Ok(PayerAnswers {
+    let place = from.to_string_lossy();
+    let export = match export::s3_place(&place) {
+        Some(_) => {
+            let cloud = session.cloud.as_ref();
+            export::read_s3(cloud, &payer.target, &place, &questions, days.today).await
+        }
+        None => export::read(from, &questions, days.today),
+    };
+    let export = export.map_err(|e| {
+        Failure::new(e.to_string())
+            .help("without --from Cost Explorer is asked; `--explain` says what that costs")
+    })?;
+    let answers = PayerAnswers {
         scope: payer.scope.clone(),
         environment: payer.target.environment.clone(),
         steps: steps
             .into_iter()
-            .zip(answers)
+            .zip(export.answers)
             .map(|(step, answer)| {
                 let answered = Answered {
                     answer,
@@ -306,16 +326,8 @@ async fn read(
                 (step, Outcome::Answered(answered))
             })
             .collect(),
-    })
-}
-
-/// The answers of an export, in the order of the questions.
-fn export(from: &Path, _questions: &[Question]) -> Result<Vec<Answer>, Failure> {
-    Err(Failure::new(format!(
-        "{}: this version does not read exports",
-        from.display()
-    ))
-    .help("without --from Cost Explorer is asked; `--explain` says what that costs"))
+    };
+    Ok((answers, export.notes))
 }
 
 /// What counts, so that amounts compare with the budget.

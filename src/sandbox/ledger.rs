@@ -433,7 +433,8 @@ fn answer(
             return Ok(Answer::CostAllocationTags { keys });
         }
     };
-    let mut tally = Tally::new(std::slice::from_ref(question), today).map_err(|e| e.to_string())?;
+    let asked = as_activated(question, &tag_keys(world, &environments));
+    let mut tally = Tally::new(std::slice::from_ref(&asked), today).map_err(|e| e.to_string())?;
     lines(world, &environments, from, until, today, |line| {
         tally.add(line);
     });
@@ -443,13 +444,20 @@ fn answer(
     answers.pop().ok_or_else(|| "no answer".to_owned())
 }
 
-/// Keys in the ledger are active; those that resources bear besides could be.
+/// What the scenario says of cost allocation tags; where it says nothing, keys in the ledger are
+/// active, and those that resources bear besides could be.
 fn tag_keys(world: &World, environments: &BTreeSet<String>) -> BTreeMap<String, bool> {
     let mut keys = BTreeMap::new();
     for name in environments {
         let Some(account) = world.accounts.get(name) else {
             continue;
         };
+        if !account.money.cost_tags.is_empty() {
+            for (key, active) in &account.money.cost_tags {
+                *keys.entry(key.clone()).or_insert(false) |= *active;
+            }
+            continue;
+        }
         let borne = account.resources.values().flat_map(|item| item.tags.keys());
         for key in borne.filter(|key| !key.starts_with("aws:")) {
             keys.entry(key.clone()).or_insert(false);
@@ -460,6 +468,22 @@ fn tag_keys(world: &World, environments: &BTreeSet<String>) -> BTreeMap<String, 
         }
     }
     keys
+}
+
+/// A key that is not active is no dimension of cost: all spend is without it.
+fn as_activated(question: &Question, keys: &BTreeMap<String, bool>) -> Question {
+    let mut asked = question.clone();
+    if let Question::Usage { group_by, .. } = &mut asked {
+        for group in group_by {
+            if let Group::Tag(key) = group
+                && !keys.get(key).copied().unwrap_or(false)
+            {
+                // No line bears a key without a name.
+                *group = Group::Tag(String::new());
+            }
+        }
+    }
+    asked
 }
 
 /// Each leap is an anomaly that goes on.

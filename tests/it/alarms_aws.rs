@@ -77,7 +77,14 @@ fn math() -> MetricAlarm {
         "shop-prod-rate",
         AlarmMetric::Math(vec![
             line("failed", false, of("Failed")),
-            line("rate", true, QueryKind::Expression { expression, period: None }),
+            line(
+                "rate",
+                true,
+                QueryKind::Expression {
+                    expression,
+                    period: None,
+                },
+            ),
             line("total", false, of("Total")),
         ]),
     )
@@ -92,7 +99,14 @@ fn band() -> MetricAlarm {
         ..alarm(
             "shop-prod-band",
             AlarmMetric::Math(vec![
-                line("ad1", true, QueryKind::Expression { expression, period: None }),
+                line(
+                    "ad1",
+                    true,
+                    QueryKind::Expression {
+                        expression,
+                        period: None,
+                    },
+                ),
                 line("m1", true, of("Total")),
             ]),
         )
@@ -137,7 +151,12 @@ fn alarms_of_every_form_converge_on_moto() {
         ] {
             converges(&cloud, &Object::MetricAlarm(object)).await;
         }
-        let names = ["shop-prod-sum", "shop-prod-p99", "shop-prod-rate", "shop-prod-band"];
+        let names = [
+            "shop-prod-sum",
+            "shop-prod-p99",
+            "shop-prod-rate",
+            "shop-prod-band",
+        ];
         let call = Call::DeleteAlarms {
             region: REGION.to_owned(),
             names: names.iter().map(|n| (*n).to_owned()).collect(),

@@ -34,7 +34,7 @@ const AT_LEAST: &str = "GREATER_THAN_OR_EQUAL";
 /// Waits for its turn, and notes the price.
 macro_rules! billed {
     ($region:expr, $call:expr) => {{
-        $region.pace(Api::CostManagement).await;
+        $region.pace(Api::CostExplorer).await;
         // Nothing says that refused requests are free.
         let price = $crate::aws::objects::anomaly::PRICE;
         $region.shared.meter.bill(price);
