@@ -9,9 +9,14 @@ use opsctl::model::object::*;
 
 use crate::contract::{aws, tags, target};
 use crate::emulator::{ministack, moto};
-use crate::support::block_on;
 
 const REGION: &str = "eu-west-1";
+
+/// With a real clock: the calls go over a real network.
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(future)
+}
 
 fn metric(name: &str) -> MetricId {
     MetricId {
@@ -77,7 +82,14 @@ fn math() -> MetricAlarm {
         "shop-prod-rate",
         AlarmMetric::Math(vec![
             line("failed", false, of("Failed")),
-            line("rate", true, QueryKind::Expression { expression, period: None }),
+            line(
+                "rate",
+                true,
+                QueryKind::Expression {
+                    expression,
+                    period: None,
+                },
+            ),
             line("total", false, of("Total")),
         ]),
     )
@@ -92,7 +104,14 @@ fn band() -> MetricAlarm {
         ..alarm(
             "shop-prod-band",
             AlarmMetric::Math(vec![
-                line("ad1", true, QueryKind::Expression { expression, period: None }),
+                line(
+                    "ad1",
+                    true,
+                    QueryKind::Expression {
+                        expression,
+                        period: None,
+                    },
+                ),
                 line("m1", true, of("Total")),
             ]),
         )
@@ -137,7 +156,12 @@ fn alarms_of_every_form_converge_on_moto() {
         ] {
             converges(&cloud, &Object::MetricAlarm(object)).await;
         }
-        let names = ["shop-prod-sum", "shop-prod-p99", "shop-prod-rate", "shop-prod-band"];
+        let names = [
+            "shop-prod-sum",
+            "shop-prod-p99",
+            "shop-prod-rate",
+            "shop-prod-band",
+        ];
         let call = Call::DeleteAlarms {
             region: REGION.to_owned(),
             names: names.iter().map(|n| (*n).to_owned()).collect(),
