@@ -9,9 +9,14 @@ use opsctl::model::object::*;
 
 use crate::contract::{aws, tags, target};
 use crate::emulator::{ministack, moto};
-use crate::support::block_on;
 
 const REGION: &str = "eu-west-1";
+
+/// With a real clock: the calls go over a real network.
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(future)
+}
 
 fn metric(name: &str) -> MetricId {
     MetricId {

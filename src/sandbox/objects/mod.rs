@@ -71,7 +71,8 @@ pub(super) fn alarm_history(
     };
     let mut out = vec![event("StateUpdate", "Alarm updated to ALARM".to_owned())];
     out.extend(actions.iter().map(|action| {
-        let there = account.topics.contains_key(action);
+        // A topic that was never written to is only a resource.
+        let there = account.topics.contains_key(action) || account.resources.contains_key(action);
         let summary = match there {
             true => format!("Successfully executed action {action}"),
             false => format!("Failed to execute action {action}. Received error: NotFound"),
