@@ -222,10 +222,12 @@ async fn discover(region: &Region) -> Discovered {
     out.into_iter().collect()
 }
 
+/// A resource, where the failed call was about one.
+type Failed = (Option<String>, CloudError);
+
 /// One failure for all that failed alike.
 fn group(failures: Vec<Failure>) -> Vec<(&'static str, Option<String>, String)> {
-    let mut groups: BTreeMap<(&'static str, String), Vec<(Option<String>, CloudError)>> =
-        BTreeMap::new();
+    let mut groups: BTreeMap<(&'static str, String), Vec<Failed>> = BTreeMap::new();
     for (operation, resource, error) in failures {
         let key = (operation, error.code.clone());
         groups.entry(key).or_default().push((resource, error));

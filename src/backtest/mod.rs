@@ -104,8 +104,11 @@ fn query(metric: &MetricId, statistic: &str, period: u32) -> SeriesQuery {
     }
 }
 
+/// Of a value with a threshold.
+type Comparison = fn(f64, f64) -> bool;
+
 /// Whether a value is beyond the threshold.
-fn breaches(alarm: &MetricAlarm) -> Result<(fn(f64, f64) -> bool, bool), String> {
+fn breaches(alarm: &MetricAlarm) -> Result<(Comparison, bool), String> {
     // The second says that low values are the bad ones.
     Ok(match alarm.comparison.as_str() {
         "GreaterThanThreshold" => (|v, t| v > t, false),

@@ -115,7 +115,7 @@ fn days(context: &Context, lines: &mut Lines, entry: &CostEntry) {
     let text = |blocks: &[char]| blocks.iter().collect::<String>();
     lines.blank();
     // Both months where there is room, else this one.
-    if context.width >= 2 + LABEL + blocks.len() + 1 {
+    if context.width > 2 + LABEL + blocks.len() {
         lines.push(format!(
             "  {}{} {}",
             pad("Each day", LABEL),
