@@ -29,7 +29,7 @@ pub(super) const FINDINGS: &[Entry] = &[
         title: "Two alarms that do the same",
         means: "Another alarm has the same metric, threshold, periods and actions.",
         matters: "Both are billed, and whoever is on call gets every message twice.",
-        fix: "Delete one of the two.",
+        fix: "Delete one of the two alarms; keep the one that says what it is for.",
     },
     Entry {
         id: "alarms.insufficient-data",
