@@ -19,9 +19,10 @@ pub use self::compliance::Compliance;
 use crate::cloud::ApiUse;
 use crate::cost::CostEntry;
 use crate::inventory::{Gap, NotChecked};
+use crate::model::object::ObjectKind;
 use crate::model::{Address, Control, Severity};
 use crate::plan::build::PlanEnvironment;
-use crate::plan::{Accepted, Counts, Finding, Plan, ScopeEntry};
+use crate::plan::{Accepted, Counts, Finding, Operation, Plan, ScopeEntry};
 
 /// An audit, as `--format json` prints it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -176,7 +177,14 @@ pub fn assemble(
         .iter()
         .map(|f| (f.address.clone(), f.id.clone()))
         .collect();
+    // A topic that two controls need is one thing that is missing, as it is one change of a plan.
+    let mut topics = BTreeSet::new();
     for change in &judged.changes {
+        let topic = matches!(&change.operation, Operation::Object { before, after, .. }
+            if after.as_ref().or(before.as_ref()).is_some_and(|o| o.kind() == ObjectKind::Topic));
+        if topic && !topics.insert(&change.resource.arn) {
+            continue;
+        }
         let resolved = environments
             .iter()
             .map(|e| &e.resolved)

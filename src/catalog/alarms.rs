@@ -18,6 +18,13 @@ pub(super) const FINDINGS: &[Entry] = &[
         fix: "Switch them on with aws cloudwatch enable-alarm-actions, or delete the alarm.",
     },
     Entry {
+        id: "alarms.conflict",
+        title: "Foreign alarm under a name of ours",
+        means: "An alarm with the name that the policy gives to one of ours is there, and it does not bear the tag opsctl:managed of this project and environment.",
+        matters: "To write ours would overwrite somebody else's alarm, so it is not planned, and what it should watch may not be watched.",
+        fix: "Rename or delete that alarm, or choose another prefix in [alarms].",
+    },
+    Entry {
         id: "alarms.drifted",
         title: "Alarm is not as the policy says",
         means: "An alarm that opsctl made is there, but its metric, threshold, periods or actions differ from the policy.",
@@ -60,11 +67,25 @@ pub(super) const FINDINGS: &[Entry] = &[
         fix: "Treat missing data as notBreaching for counters of errors, and as breaching for heartbeats.",
     },
     Entry {
+        id: "alarms.name-twice",
+        title: "Two entries of the policy with one alarm name",
+        means: "Two entries of the alarms policy come out as the same alarm name, and only the first is planned.",
+        matters: "The second alarm does not exist, although the policy asks for it.",
+        fix: "Rename one of the two entries in the policy.",
+    },
+    Entry {
         id: "alarms.no-action",
         title: "Alarm that tells nobody",
         means: "The alarm has no action for the state ALARM, and no composite alarm uses it.",
         matters: "It is billed, and an incident that it sees is missed.",
         fix: "Give it an SNS topic, use it in a composite alarm, or delete it.",
+    },
+    Entry {
+        id: "alarms.no-threshold",
+        title: "Alarm without a threshold to derive",
+        means: "The threshold follows from the size of the resource, and this version does not know that size, for instance the memory of a new instance class.",
+        matters: "The alarm is not made, so nobody is told when the resource runs full.",
+        fix: "Set a threshold for it with [alarms.tune], make the alarm by hand, or switch it off with enabled = false.",
     },
     Entry {
         id: "alarms.obsolete",
