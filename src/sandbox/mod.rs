@@ -4,7 +4,9 @@
 mod ledger;
 mod metrics;
 mod objects;
+pub mod rds;
 pub mod scenario;
+mod store;
 pub mod world;
 mod writes;
 
@@ -559,6 +561,10 @@ impl Cloud for Sandbox {
             }
         });
         done.unwrap_or_else(|e| Err(refused("s3:DeleteObject", "StateFile", e)))
+    }
+
+    fn objects(&self) -> &dyn crate::cloud::store::ObjectStore {
+        self
     }
 
     fn meter(&self) -> &Meter {

@@ -7,7 +7,7 @@ use rust_decimal::prelude::ToPrimitive;
 use serde::{Deserialize, Serialize};
 
 use crate::config::node::Node;
-use crate::config::values::{OneOrMany, Sourced};
+use crate::config::values::{OneOrMany, Period, Sourced};
 use crate::config::{Diagnostic, Loaded};
 use crate::inventory::{BucketSize, NotChecked};
 use crate::model::lifecycle::{LifecycleConfiguration, Rule};
@@ -46,6 +46,27 @@ struct SeedResource {
     minimum_object_size: Option<String>,
 }
 
+/// `[[database]]`: what is in a database instance and its newest snapshot.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SeedDatabase {
+    environment: String,
+    /// Of an `rds-instance` among the resources.
+    name: Sourced<String>,
+    engine: String,
+    engine_version: String,
+    instance_class: String,
+    size_gb: u32,
+    #[serde(default)]
+    encrypted: bool,
+    /// Between the snapshot and now.
+    snapshot_age: Period,
+    /// Between the newest row in the snapshot and now.
+    newest_row_age: Period,
+    /// Rows in the table `orders`.
+    orders: u32,
+}
+
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Deny {
@@ -76,6 +97,24 @@ pub struct Account {
     /// Operations that answer AccessDenied.
     #[serde(default)]
     pub denied: Vec<String>,
+    /// What is in database instances, by their names.
+    #[serde(default)]
+    pub databases: BTreeMap<String, Database>,
+}
+
+/// A database instance and its newest snapshot.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Database {
+    pub engine: String,
+    pub engine_version: String,
+    pub instance_class: String,
+    pub size_gb: u32,
+    pub encrypted: bool,
+    /// Seconds between the snapshot and now.
+    pub snapshot_age: u64,
+    /// Seconds between the newest row in the snapshot and now.
+    pub newest_row_age: u64,
+    pub orders: u32,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -123,6 +162,7 @@ pub struct Parsed {
     pub scenario: Scenario,
     pub workspace: Node,
     resources: Vec<SeedResource>,
+    databases: Vec<SeedDatabase>,
     denied: Vec<Deny>,
 }
 
@@ -145,11 +185,13 @@ impl Parsed {
             })?
             .read()?;
         let resources = take("resource").map_or_else(|| Ok(Vec::new()), |n| n.read())?;
+        let databases = take("database").map_or_else(|| Ok(Vec::new()), |n| n.read())?;
         let denied = take("deny").map_or_else(|| Ok(Vec::new()), |n| n.read())?;
         Ok(Parsed {
             scenario,
             workspace: node,
             resources,
+            databases,
             denied,
         })
     }
@@ -253,6 +295,32 @@ impl Parsed {
                     account.buckets.insert(name.clone(), bucket);
                 }
             }
+        }
+        for seed in &self.databases {
+            let account = world.accounts.get_mut(&seed.environment).filter(|account| {
+                account
+                    .resources
+                    .values()
+                    .any(|r| r.kind == ResourceType::RDS_INSTANCE && r.name == seed.name.value)
+            });
+            let Some(account) = account else {
+                errors.push(Diagnostic::error(
+                    seed.name.origin,
+                    format!("{} has no rds-instance `{}`", seed.environment, seed.name.value),
+                ));
+                continue;
+            };
+            let database = Database {
+                engine: seed.engine.clone(),
+                engine_version: seed.engine_version.clone(),
+                instance_class: seed.instance_class.clone(),
+                size_gb: seed.size_gb,
+                encrypted: seed.encrypted,
+                snapshot_age: seed.snapshot_age.0.as_secs(),
+                newest_row_age: seed.newest_row_age.0.as_secs(),
+                orders: seed.orders,
+            };
+            account.databases.insert(seed.name.value.clone(), database);
         }
         if errors.is_empty() {
             Ok(world)

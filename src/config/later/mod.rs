@@ -8,7 +8,7 @@ mod budgets;
 
 pub use alarms::Alarms;
 pub use audits::{Cost, PRACTICES, Readiness, check_readiness};
-pub use backups::Backups;
+pub use backups::{Backups, Connect, DrillMethod, Restore, Via};
 pub use budgets::Budgets;
 
 fn yes() -> bool {
