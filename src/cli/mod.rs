@@ -5,6 +5,7 @@ mod apply;
 mod audit_cost;
 mod complete;
 mod context;
+mod drill;
 mod init;
 mod plan;
 mod sandbox;
@@ -204,6 +205,9 @@ pub enum Command {
     Stage(stage::StageCommand),
     Plan(plan::PlanArgs),
     Apply(apply::ApplyArgs),
+    /// Restore drills: prove backups by restoring them, and keep the evidence
+    #[command(subcommand)]
+    Drill(drill::DrillCommand),
     /// The embedded AWS accounts
     #[command(subcommand)]
     Sandbox(sandbox::SandboxCommand),
@@ -388,6 +392,7 @@ pub fn main() -> i32 {
         Command::Stage(command) => stage::run(&global, &command),
         Command::Plan(args) => context::block_on(plan::run(&global, &args)),
         Command::Apply(args) => context::block_on(apply::run(&global, &args)),
+        Command::Drill(command) => context::block_on(drill::run(&global, &command)),
         Command::Sandbox(command) => sandbox::run(&global, &command),
         Command::Schema(args) => schema::run(&global, &args),
         Command::Completions(args) => complete::completions(&global, &args),

@@ -286,7 +286,7 @@ impl Session {
 }
 
 /// An environment as the cloud is asked for it.
-fn target(name: &str, environment: &Environment) -> Target {
+pub fn target(name: &str, environment: &Environment) -> Target {
     Target {
         environment: name.to_owned(),
         account: environment.account.value.clone(),

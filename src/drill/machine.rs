@@ -102,7 +102,7 @@ enum End {
 ///
 /// # Errors
 /// It could not begin, or its record could not be written; everything else is in the record.
-pub async fn run(mut source: Box<dyn Source>, request: &Request<'_>) -> Result<Finished, String> {
+pub async fn run(mut source: Box<dyn Source + '_>, request: &Request<'_>) -> Result<Finished, String> {
     let spec = request.spec;
     let runs = request.state.join("runs");
     let _lock = SourceLock::acquire(&runs, &spec.target.account, &spec.source)?;

@@ -1,7 +1,6 @@
 //! What every kind of source has in common: the steps, in the words of the machine that runs them.
 
 use std::future::Future;
-use std::path::PathBuf;
 use std::sync::Mutex;
 
 use async_trait::async_trait;
@@ -197,7 +196,3 @@ pub async fn sql_checks(
     out
 }
 
-/// Where the folder of a run is, for the sources that use one.
-pub fn folder_of(run_id: &str) -> PathBuf {
-    super::folder::place(run_id)
-}

@@ -3,11 +3,13 @@
 mod apply;
 mod change;
 mod columns;
+mod drill;
 mod report;
 mod unobserved;
 
 pub use super::{ApplyView, OutcomeView, Style};
 pub use apply::apply;
+pub use drill::{drill_list, drill_plans, drill_swept, drill_verified, drills};
 
 use super::group::{Environment, Group, by_action, environments, groups};
 use super::paint::{Lines, Paint};

@@ -5,10 +5,12 @@
 
 mod apply;
 mod block;
+mod drill;
 mod escape;
 mod plan;
 
 pub use apply::apply;
+pub use drill::{drill_list, drill_plans, drill_swept, drill_verified, drills};
 pub use plan::plan;
 
 use self::escape::{code, text};
