@@ -4,6 +4,7 @@ use schemars::{Schema, schema_for};
 
 use super::policy::Policies;
 use super::workspace::{StageFile, Workspace};
+use crate::drill::record::Record;
 use crate::plan::Plan;
 
 /// The schemas by name; `docs/reference/schema/<name>.json` holds them.
@@ -13,6 +14,7 @@ pub fn all() -> Vec<(&'static str, Schema)> {
         ("stage", schema_for!(StageFile)),
         ("policy", schema_for!(Policies)),
         ("plan", schema_for!(Plan)),
+        ("evidence", schema_for!(Record)),
     ]
 }
 

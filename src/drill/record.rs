@@ -192,10 +192,18 @@ pub fn seconds_between(from: Timestamp, to: Timestamp) -> f64 {
     millis.max(0) as f64 / 1000.0
 }
 
-/// The members of all objects sorted by name, whatever the order in which they came.
-fn canonical(value: &Value, out: &mut String) {
+/// The members of all objects sorted by name, whatever the order in which they came; without
+/// spaces, or with every member and item on a line of its own, so many levels deep.
+fn canonical(value: &Value, depth: Option<usize>, out: &mut String) {
+    let line = |out: &mut String, more: usize| {
+        if let Some(depth) = depth {
+            out.push('\n');
+            out.push_str(&"  ".repeat(depth + more));
+        }
+    };
+    let inner = depth.map(|d| d + 1);
     match value {
-        Value::Object(map) => {
+        Value::Object(map) if !map.is_empty() => {
             let mut keys: Vec<&String> = map.keys().collect();
             keys.sort();
             out.push('{');
@@ -203,20 +211,24 @@ fn canonical(value: &Value, out: &mut String) {
                 if i > 0 {
                     out.push(',');
                 }
+                line(out, 1);
                 out.push_str(&Value::String(key.clone()).to_string());
-                out.push(':');
-                canonical(&map[key], out);
+                out.push_str(if depth.is_some() { ": " } else { ":" });
+                canonical(&map[key], inner, out);
             }
+            line(out, 0);
             out.push('}');
         }
-        Value::Array(items) => {
+        Value::Array(items) if !items.is_empty() => {
             out.push('[');
             for (i, item) in items.iter().enumerate() {
                 if i > 0 {
                     out.push(',');
                 }
-                canonical(item, out);
+                line(out, 1);
+                canonical(item, inner, out);
             }
+            line(out, 0);
             out.push(']');
         }
         other => out.push_str(&other.to_string()),
@@ -230,8 +242,16 @@ fn seal_of(document: &Value) -> String {
         map.remove("sha256");
     }
     let mut text = String::new();
-    canonical(&document, &mut text);
+    canonical(&document, None, &mut text);
     hex::encode(Sha256::digest(text.as_bytes()))
+}
+
+/// The members sorted, one on a line.
+fn file_text(document: &Value) -> String {
+    let mut text = String::new();
+    canonical(document, Some(0), &mut text);
+    text.push('\n');
+    text
 }
 
 impl Record {
@@ -246,30 +266,30 @@ impl Record {
 
     /// The one text that a file with this record holds.
     pub fn text(&self) -> String {
-        let mut text = serde_json::to_string_pretty(self).unwrap_or_default();
-        text.push('\n');
-        text
+        file_text(&serde_json::to_value(self).unwrap_or_default())
     }
 
-    /// Reads what [`Record::text`] wrote, and nothing else.
+    /// Reads what [`Record::text`] wrote, and nothing else. Seal and form are those of the document
+    /// as it stands, so that records of other versions, with members more or less, hold too.
     ///
     /// # Errors
     /// What does not fit.
     pub fn read(bytes: &[u8]) -> Result<Record, String> {
-        let record: Record =
-            serde_json::from_slice(bytes).map_err(|e| format!("it is not a record: {e}"))?;
-        let document = serde_json::to_value(&record).map_err(|e| e.to_string())?;
+        let not_one = |e: serde_json::Error| format!("it is not a record: {e}");
+        let document: Value = serde_json::from_slice(bytes).map_err(not_one)?;
         let found = seal_of(&document);
-        if found != record.sha256 {
+        let seal = document["sha256"].as_str().unwrap_or_default();
+        if found != seal {
             return Err(format!(
-                "it was changed: its content has the SHA-256 {found}, its seal says {}",
-                record.sha256
+                "it was changed: its content has the SHA-256 {found}, its seal says {seal}"
             ));
         }
-        if record.text().as_bytes() != bytes {
-            return Err("it was changed: the file is not in the form in which it was written".to_owned());
+        if file_text(&document).as_bytes() != bytes {
+            return Err(
+                "it was changed: the file is not in the form in which it was written".to_owned(),
+            );
         }
-        Ok(record)
+        serde_json::from_value(document).map_err(not_one)
     }
 
     /// Ok for people who depend on the backup.

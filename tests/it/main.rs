@@ -3,6 +3,8 @@
 mod architecture;
 mod commands;
 mod contract;
+mod drill;
+mod drill_machine;
 mod emulator;
 mod faults;
 mod mistakes;

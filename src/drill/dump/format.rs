@@ -7,8 +7,6 @@ use std::path::Path;
 use flate2::bufread::MultiGzDecoder;
 use ruzstd::decoding::StreamingDecoder;
 
-use crate::drill::tools::major_of;
-
 /// So much of the beginning is looked at.
 const PEEK: usize = 64 * 1024;
 const BUFFER: usize = 256 * 1024;
@@ -87,11 +85,6 @@ impl Kind {
             } => (dumped_by.as_deref(), dumped_from.as_deref()),
             Form::TarOfSomething => (None, None),
         }
-    }
-
-    /// The major version of the pg_dump that wrote it.
-    pub fn major(&self) -> Option<u32> {
-        self.versions().0.and_then(major_of)
     }
 }
 
