@@ -31,7 +31,9 @@ fn time(at: Option<&DateTime>, operation: &str) -> Result<Timestamp, CloudError>
 }
 
 fn bytes(length: Option<i64>) -> u64 {
-    length.and_then(|n| u64::try_from(n).ok()).unwrap_or_default()
+    length
+        .and_then(|n| u64::try_from(n).ok())
+        .unwrap_or_default()
 }
 
 fn etag(raw: Option<&str>) -> String {
@@ -174,7 +176,6 @@ impl ObjectStore for AwsCloud {
         &self,
         place: &BucketPlace,
         key: &str,
-        etag: &str,
         parts: u32,
     ) -> Result<Vec<u64>, CloudError> {
         let session = self.session(&place.target);
@@ -185,7 +186,6 @@ impl ObjectStore for AwsCloud {
                 .head_object()
                 .bucket(&place.bucket)
                 .key(key)
-                .if_match(format!("\"{etag}\""))
                 .part_number(i32::try_from(part).unwrap_or(i32::MAX))
                 .send();
             async move {

@@ -142,7 +142,11 @@ impl Opened {
     }
 
     /// The source of a drill, if this version can restore it.
-    fn source<'a>(&'a self, spec: &'a Spec, run_id: &'a str) -> Result<Box<dyn Source + 'a>, Failure> {
+    fn source<'a>(
+        &'a self,
+        spec: &'a Spec,
+        run_id: &'a str,
+    ) -> Result<Box<dyn Source + 'a>, Failure> {
         if let Some(world) = &self.world {
             let account = world.accounts.get(&spec.target.environment);
             if let Some(source) = SandboxRds::new(account, spec, run_id) {
@@ -326,7 +330,10 @@ fn view(finished: Finished) -> DrillView {
 fn tell_swept(global: &Global, swept: &Swept) {
     for thing in &swept.things {
         match &thing.kept {
-            None => global.say(&format!("removed what an earlier drill left: {}", thing.what)),
+            None => global.say(&format!(
+                "removed what an earlier drill left: {}",
+                thing.what
+            )),
             Some(why) => global.say(&format!("warning: left as it is: {}: {why}", thing.what)),
         }
     }
@@ -393,10 +400,9 @@ async fn plan(global: &Global, args: &Names) -> Outcome {
             Ok(mut source) => source.preflight(now()).await,
             Err(failure) => Err(Stop::CouldNotRun(failure.message, failure.help)),
         };
-        let last = records
-            .iter()
-            .rev()
-            .find(|r| r.drill == spec.name && r.environment == spec.target.environment && r.passed());
+        let last = records.iter().rev().find(|r| {
+            r.drill == spec.name && r.environment == spec.target.environment && r.passed()
+        });
         let view = plan_view(spec, looked, last, &mut code);
         documents.push(json!({
             "drill": view.drill, "environment": view.environment, "source": view.source,
@@ -538,7 +544,10 @@ async fn all_records(global: &Global) -> Result<Vec<Record>, Failure> {
         out.extend(records);
     }
     if let Some(loaded) = project(global)
-        && loaded.workspace.as_ref().is_some_and(|w| w.evidence.is_some())
+        && loaded
+            .workspace
+            .as_ref()
+            .is_some_and(|w| w.evidence.is_some())
         && global.sandbox.is_none()
     {
         let cloud = aws(global);
@@ -562,7 +571,8 @@ async fn all_records(global: &Global) -> Result<Vec<Record>, Failure> {
 async fn list(global: &Global, args: &ListArgs) -> Outcome {
     let mut records = all_records(global).await?;
     records.retain(|r| args.name.as_ref().is_none_or(|name| &r.drill == name));
-    records.retain(|r| global.environments.is_empty() || global.environments.contains(&r.environment));
+    records
+        .retain(|r| global.environments.is_empty() || global.environments.contains(&r.environment));
     if let Some(last) = args.last {
         records.drain(..records.len().saturating_sub(last));
     }
@@ -581,7 +591,10 @@ async fn list(global: &Global, args: &ListArgs) -> Outcome {
 async fn show(global: &Global, run: Option<&str>) -> Outcome {
     let records = all_records(global).await?;
     let mut found: Vec<&Record> = match run {
-        Some(run) => records.iter().filter(|r| r.run_id.starts_with(run)).collect(),
+        Some(run) => records
+            .iter()
+            .filter(|r| r.run_id.starts_with(run))
+            .collect(),
         None => records.last().into_iter().collect(),
     };
     if let Some(exact) = found.iter().position(|r| Some(r.run_id.as_str()) == run) {
@@ -632,7 +645,10 @@ async fn verify(global: &Global, local: bool) -> Outcome {
     if !local
         && global.sandbox.is_none()
         && let Some(loaded) = project(global)
-        && loaded.workspace.as_ref().is_some_and(|w| w.evidence.is_some())
+        && loaded
+            .workspace
+            .as_ref()
+            .is_some_and(|w| w.evidence.is_some())
     {
         let cloud = aws(global);
         let (records, _) = Chain::new(&state, None).read();
@@ -657,7 +673,9 @@ async fn verify(global: &Global, local: bool) -> Outcome {
         Format::Table => global.emit(&render::human::drill_verified(&found, &global.style()))?,
     }
     if let Some(why) = &unread {
-        global.say(&format!("the records in the bucket could not be read: {why}"));
+        global.say(&format!(
+            "the records in the bucket could not be read: {why}"
+        ));
     }
     Ok(match (found.iter().all(|v| v.broken.is_empty()), unread) {
         (false, _) => exit::ATTENTION,
@@ -672,7 +690,12 @@ async fn gc(global: &Global, dry_run: bool) -> Outcome {
     let opened = Opened::new(global, &[]).ok();
     let bucket = match &opened {
         Some(opened) if !dry_run => {
-            evidence(global, &opened.session.loaded, opened.session.cloud.as_ref()).await?
+            evidence(
+                global,
+                &opened.session.loaded,
+                opened.session.cloud.as_ref(),
+            )
+            .await?
         }
         _ => None,
     };

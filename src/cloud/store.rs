@@ -88,7 +88,6 @@ pub trait ObjectStore: Send + Sync {
         &self,
         place: &BucketPlace,
         key: &str,
-        etag: &str,
         parts: u32,
     ) -> Result<Vec<u64>, CloudError>;
 

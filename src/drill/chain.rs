@@ -157,7 +157,11 @@ impl Chain {
             if path.extension().is_none_or(|e| e != "json") {
                 continue;
             }
-            let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            let name = path
+                .file_stem()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
             match std::fs::read(&path) {
                 Ok(bytes) => match Record::read(&bytes) {
                     Ok(record) if record.sandbox != self.sandbox => {}
@@ -268,7 +272,9 @@ impl Chain {
         let mut local = records.last().map(Link::of);
         // What HEAD names beyond the files is missing; going on behind it keeps that visible.
         if let Some(known) = &head
-            && local.as_ref().is_none_or(|l| l.sequence < known.newest.sequence)
+            && local
+                .as_ref()
+                .is_none_or(|l| l.sequence < known.newest.sequence)
         {
             local = Some(known.newest.clone());
         }
@@ -407,7 +413,13 @@ impl Bucket<'_> {
             .map_err(|e| told(&e))?;
         let mut numbers: Vec<u64> = listed
             .iter()
-            .filter_map(|o| o.key.strip_prefix(&stem)?.strip_suffix(".json")?.parse().ok())
+            .filter_map(|o| {
+                o.key
+                    .strip_prefix(&stem)?
+                    .strip_suffix(".json")?
+                    .parse()
+                    .ok()
+            })
             .collect();
         numbers.sort_unstable();
         Ok(numbers)
@@ -474,7 +486,8 @@ impl Bucket<'_> {
         let reached = tip.as_ref().map_or(0, |t| t.sequence);
         let mut tip = tip;
         for record in local.iter().filter(|r| r.sequence > reached) {
-            let follows = record.previous_sha256.as_deref() == tip.as_ref().map(|t| t.sha256.as_str());
+            let follows =
+                record.previous_sha256.as_deref() == tip.as_ref().map(|t| t.sha256.as_str());
             if !follows {
                 return Err(format!(
                     "the record {} on this machine does not follow number {} in s3://{}/{}: look with `opsctl drill verify`",

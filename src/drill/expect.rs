@@ -136,7 +136,9 @@ impl Literal {
             "null" => Literal::Null,
             "true" => Literal::Bool(true),
             "false" => Literal::Bool(false),
-            _ => Number::parse(text).map_or_else(|| Literal::Text(text.to_owned()), Literal::Number),
+            _ => {
+                Number::parse(text).map_or_else(|| Literal::Text(text.to_owned()), Literal::Number)
+            }
         })
     }
 
@@ -278,7 +280,11 @@ mod tests {
             ("<= -1", "-1.5", true),
             ("<= -1", "-0.5", false),
             ("= 0", "-0.0", true),
-            ("> 99999999999999999999999999999999999999", "100000000000000000000000000000000000000", true),
+            (
+                "> 99999999999999999999999999999999999999",
+                "100000000000000000000000000000000000000",
+                true,
+            ),
             ("between 1 and 5", "5", true),
             ("between 1 and 5", "5.01", false),
             ("between -2 and 2", "-2.0", true),
@@ -287,7 +293,11 @@ mod tests {
             (">= 1e3", "1000", true),
             ("> 9", "10", true),
         ] {
-            assert_eq!(holds(expect, &number(actual)), Ok(wanted), "{actual} {expect}");
+            assert_eq!(
+                holds(expect, &number(actual)),
+                Ok(wanted),
+                "{actual} {expect}"
+            );
         }
         assert!(holds("> 1", &number("NaN")).is_err());
     }
@@ -319,7 +329,16 @@ mod tests {
 
     #[test]
     fn what_cannot_be_meant_is_refused() {
-        for bad in ["", "42", ">", "> null", "< true", "= 'open", "between 5 and 1", "between a and b"] {
+        for bad in [
+            "",
+            "42",
+            ">",
+            "> null",
+            "< true",
+            "= 'open",
+            "between 5 and 1",
+            "between a and b",
+        ] {
             assert!(Expect::parse(bad).is_err(), "{bad}");
         }
     }

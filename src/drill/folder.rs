@@ -321,7 +321,10 @@ fn erase(path: &Path) -> Result<Vec<String>, String> {
         std::thread::sleep(Duration::from_millis(20));
         first = processes(path);
         if began.elapsed() > PATIENCE * 2 {
-            return Err(format!("{count} processes in {} do not end", path.display()));
+            return Err(format!(
+                "{count} processes in {} do not end",
+                path.display()
+            ));
         }
         if began.elapsed() > PATIENCE {
             signal = Signal::KILL;
@@ -366,7 +369,10 @@ mod tests {
         assert_eq!(sweep(&path, None, false), None, "its run is alive");
         drop(folder);
         let dry = sweep(&path, None, true).unwrap();
-        assert!(!dry.removed && dry.kept.is_none() && dry.guards.len() == 4, "{dry:?}");
+        assert!(
+            !dry.removed && dry.kept.is_none() && dry.guards.len() == 4,
+            "{dry:?}"
+        );
         assert!(path.exists());
         // A folder under a name of ours that somebody else made.
         let foreign = parent.path().join("opsctl-drill-run2");

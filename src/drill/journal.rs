@@ -20,7 +20,11 @@ pub enum Thing {
     /// A database on a server that was named in `scratch`.
     ScratchDatabase { drill: String, database: String },
     /// A copy in the cloud, under a name that no other run gives.
-    Copy { kind: String, region: String, id: String },
+    Copy {
+        kind: String,
+        region: String,
+        id: String,
+    },
 }
 
 /// The journal of one run; every line is on disk when its function returns. The file is locked for
@@ -184,7 +188,10 @@ impl Unfinished {
         let mut paths: Vec<PathBuf> = entries.flatten().map(|e| e.path()).collect();
         paths.sort();
         for path in paths {
-            let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+            let name = path
+                .file_name()
+                .and_then(|n| n.to_str())
+                .unwrap_or_default();
             let run_id = name
                 .strip_prefix("drill-")
                 .and_then(|rest| rest.strip_suffix(".jsonl"));

@@ -102,7 +102,10 @@ enum End {
 ///
 /// # Errors
 /// It could not begin, or its record could not be written; everything else is in the record.
-pub async fn run(mut source: Box<dyn Source + '_>, request: &Request<'_>) -> Result<Finished, String> {
+pub async fn run(
+    mut source: Box<dyn Source + '_>,
+    request: &Request<'_>,
+) -> Result<Finished, String> {
     let spec = request.spec;
     let runs = request.state.join("runs");
     let _lock = SourceLock::acquire(&runs, &spec.target.account, &spec.source)?;
@@ -213,7 +216,9 @@ async fn body(
     record.measured.recovery_point_age_seconds = age;
     state.warnings = preflight.warnings;
     if let Err(e) = context.journal.draft(record) {
-        return Err(Stop::could_not_run(format!("the journal cannot be written: {e}")));
+        return Err(Stop::could_not_run(format!(
+            "the journal cannot be written: {e}"
+        )));
     }
     if let Some(stop) = preflight.stop {
         return Err(stop);
@@ -352,7 +357,10 @@ fn judge(
         }
     };
     if !record.cleanup.deleted {
-        let left = format!("the cleanup is not complete: {}", record.cleanup.proof.join("; "));
+        let left = format!(
+            "the cleanup is not complete: {}",
+            record.cleanup.proof.join("; ")
+        );
         if matches!(result, Outcome::Passed | Outcome::MissedObjective) {
             result = Outcome::Failed;
             reasons.insert(0, left);

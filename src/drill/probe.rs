@@ -129,7 +129,12 @@ impl ServerCertVerifier for AnyServer {
         cert: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, cert, signed, &self.0.signature_verification_algorithms)
+        verify_tls12_signature(
+            message,
+            cert,
+            signed,
+            &self.0.signature_verification_algorithms,
+        )
     }
 
     fn verify_tls13_signature(
@@ -138,7 +143,12 @@ impl ServerCertVerifier for AnyServer {
         cert: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, cert, signed, &self.0.signature_verification_algorithms)
+        verify_tls13_signature(
+            message,
+            cert,
+            signed,
+            &self.0.signature_verification_algorithms,
+        )
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -222,7 +232,10 @@ async fn connect(connection: &Connection, options: &str) -> Result<Client, Strin
 /// Why not.
 pub async fn ping(connection: &Connection) -> Result<(), String> {
     let client = connect(connection, "").await?;
-    client.simple_query("select 1").await.map_err(|e| told(&e))?;
+    client
+        .simple_query("select 1")
+        .await
+        .map_err(|e| told(&e))?;
     Ok(())
 }
 
@@ -265,7 +278,10 @@ pub fn set_password(user: &str, password: &str) -> String {
 pub async fn create_database(connection: &Connection, name: &str) -> Result<(), String> {
     let client = connect(connection, "").await?;
     client
-        .batch_execute(&format!("CREATE DATABASE {} TEMPLATE template0", identifier(name)))
+        .batch_execute(&format!(
+            "CREATE DATABASE {} TEMPLATE template0",
+            identifier(name)
+        ))
         .await
         .map_err(|e| told(&e))
 }
@@ -281,7 +297,10 @@ pub async fn drop_database(connection: &Connection, name: &str) -> Result<(), St
     let client = connect(connection, "").await?;
     // By its own sessions only: somebody who looks at the copy by hand has to make way.
     client
-        .batch_execute(&format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", identifier(name)))
+        .batch_execute(&format!(
+            "DROP DATABASE IF EXISTS {} WITH (FORCE)",
+            identifier(name)
+        ))
         .await
         .map_err(|e| told(&e))
 }
@@ -305,10 +324,7 @@ pub async fn has_database(connection: &Connection, name: &str) -> Result<bool, S
 /// What the server answers.
 pub async fn fill(connection: &Connection, statements: &str) -> Result<(), String> {
     let client = connect(connection, "").await?;
-    client
-        .batch_execute(statements)
-        .await
-        .map_err(|e| told(&e))
+    client.batch_execute(statements).await.map_err(|e| told(&e))
 }
 
 /// Runs one check on a connection of its own.
@@ -354,7 +370,9 @@ async fn ask(connection: &Connection, sql: &str, limit: Duration) -> Result<Actu
     let statement = client.prepare(sql).await.map_err(|e| told(&e))?;
     let kind = match statement.columns() {
         [one] => one.type_().clone(),
-        [] => return Err("the statement gives no value: a check is a query of one value".to_owned()),
+        [] => {
+            return Err("the statement gives no value: a check is a query of one value".to_owned());
+        }
         many => {
             return Err(format!(
                 "the query gives {} columns: a check is a query of one value",
@@ -369,7 +387,9 @@ async fn ask(connection: &Connection, sql: &str, limit: Duration) -> Result<Actu
     while let Some(message) = rows.next().await {
         if let SimpleQueryMessage::Row(row) = message.map_err(|e| told(&e))? {
             if value.is_some() {
-                return Err("the query gives more than one row: a check is a query of one value".to_owned());
+                return Err(
+                    "the query gives more than one row: a check is a query of one value".to_owned(),
+                );
             }
             value = Some(row.get(0).map(str::to_owned));
         }

@@ -255,4 +255,3 @@ async fn set_password(
         Err(e) => Err(format!("postgres --single: {e}")),
     }
 }
-

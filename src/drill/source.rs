@@ -195,4 +195,3 @@ pub async fn sql_checks(
     }
     out
 }
-

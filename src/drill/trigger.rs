@@ -25,7 +25,11 @@ pub fn detect(env: &dyn Fn(&str) -> Option<String>, terminal: bool) -> Trigger {
         return trigger("user", said, host);
     }
     if var("GITHUB_ACTIONS").is_some() {
-        let url = match (var("GITHUB_SERVER_URL"), var("GITHUB_REPOSITORY"), var("GITHUB_RUN_ID")) {
+        let url = match (
+            var("GITHUB_SERVER_URL"),
+            var("GITHUB_REPOSITORY"),
+            var("GITHUB_RUN_ID"),
+        ) {
             (Some(server), Some(repository), Some(run)) => {
                 Some(format!("{server}/{repository}/actions/runs/{run}"))
             }
@@ -82,7 +86,12 @@ mod tests {
                 .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
                 .collect();
             detect(
-                &move |name| pairs.iter().find(|(k, _)| k == name).map(|(_, v)| v.clone()),
+                &move |name| {
+                    pairs
+                        .iter()
+                        .find(|(k, _)| k == name)
+                        .map(|(_, v)| v.clone())
+                },
                 false,
             )
         };
@@ -94,13 +103,19 @@ mod tests {
             ("GITHUB_REPOSITORY", "a/b"),
             ("GITHUB_RUN_ID", "7"),
         ]);
-        assert_eq!((github.kind.as_str(), github.name.as_str()), ("schedule", "ada"));
+        assert_eq!(
+            (github.kind.as_str(), github.name.as_str()),
+            ("schedule", "ada")
+        );
         assert_eq!(
             github.detail.as_deref(),
             Some("https://github.example/a/b/actions/runs/7")
         );
         assert_eq!(with(&[("GITLAB_CI", "true")]).kind, "ci");
         assert_eq!(with(&[("USER", "ada")]).kind, "user");
-        assert_eq!(with(&[("INVOCATION_ID", "x"), ("USER", "ada")]).kind, "schedule");
+        assert_eq!(
+            with(&[("INVOCATION_ID", "x"), ("USER", "ada")]).kind,
+            "schedule"
+        );
     }
 }

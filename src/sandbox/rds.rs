@@ -86,7 +86,8 @@ impl<'a> SandboxRds<'a> {
 
     fn resource_id(&self, of: &str) -> String {
         use sha2::{Digest, Sha256};
-        let digest = hex::encode_upper(Sha256::digest(format!("{}/{of}", self.spec.target.account)));
+        let digest =
+            hex::encode_upper(Sha256::digest(format!("{}/{of}", self.spec.target.account)));
         format!("db-{}", &digest[..26])
     }
 
@@ -159,7 +160,10 @@ impl Source for SandboxRds<'_> {
         let storage = Decimal::from(database.size_gb) * Decimal::new(115, 3) / Decimal::from(730);
         let seconds = BASE_SECONDS + SECONDS_PER_GB * f64::from(database.size_gb);
         let steps = vec![
-            format!("restore {arn} as {} ({class}, private, tagged as a drill)", self.copy_id()),
+            format!(
+                "restore {arn} as {} ({class}, private, tagged as a drill)",
+                self.copy_id()
+            ),
             "wait until it is available".to_owned(),
             format!("run {} checks", self.spec.checks.len()),
             "delete the copy and wait until it is gone".to_owned(),
@@ -197,10 +201,13 @@ impl Source for SandboxRds<'_> {
         context
             .step("restore", async {
                 context.intent(&Thing::ScratchFolder { path: path.clone() })?;
-                let folder = Folder::create(&path, self.run_id, self.run_as)
-                    .map_err(Stop::could_not_run)?;
+                let folder =
+                    Folder::create(&path, self.run_id, self.run_as).map_err(Stop::could_not_run)?;
                 self.folder = Some(folder);
-                Ok(((), format!("{id}, in the sandbox a PostgreSQL on this machine")))
+                Ok((
+                    (),
+                    format!("{id}, in the sandbox a PostgreSQL on this machine"),
+                ))
             })
             .await?;
         Ok(CopyRecord {
@@ -274,8 +281,10 @@ impl Source for SandboxRds<'_> {
         };
         if let Some(scratch) = self.scratch.take() {
             scratch.stop().await;
-            out.proof
-                .push(format!("{} is deleted: its PostgreSQL is stopped", self.copy_id()));
+            out.proof.push(format!(
+                "{} is deleted: its PostgreSQL is stopped",
+                self.copy_id()
+            ));
         }
         if let Some(folder) = self.folder.take() {
             let removed = tokio::task::spawn_blocking(move || folder.remove()).await;

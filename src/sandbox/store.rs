@@ -23,7 +23,13 @@ impl ObjectStore for Sandbox {
             .get(&target.environment)
             .and_then(|account| account.buckets.get(bucket))
             .map(|held| held.region.clone())
-            .ok_or_else(|| refused("s3:HeadBucket", "NoSuchBucket", format!("no bucket {bucket}")))
+            .ok_or_else(|| {
+                refused(
+                    "s3:HeadBucket",
+                    "NoSuchBucket",
+                    format!("no bucket {bucket}"),
+                )
+            })
     }
 
     async fn list_objects(
@@ -38,18 +44,20 @@ impl ObjectStore for Sandbox {
 
     async fn head_object(&self, _: &BucketPlace, key: &str) -> Result<ObjectHead, CloudError> {
         self.meter.request("s3:HeadObject", false);
-        Err(refused("s3:HeadObject", "NoSuchKey", format!("{key}: {WHY}")))
+        Err(refused(
+            "s3:HeadObject",
+            "NoSuchKey",
+            format!("{key}: {WHY}"),
+        ))
     }
 
-    async fn part_sizes(
-        &self,
-        _: &BucketPlace,
-        key: &str,
-        _: &str,
-        _: u32,
-    ) -> Result<Vec<u64>, CloudError> {
+    async fn part_sizes(&self, _: &BucketPlace, key: &str, _: u32) -> Result<Vec<u64>, CloudError> {
         self.meter.request("s3:HeadObject", false);
-        Err(refused("s3:HeadObject", "NoSuchKey", format!("{key}: {WHY}")))
+        Err(refused(
+            "s3:HeadObject",
+            "NoSuchKey",
+            format!("{key}: {WHY}"),
+        ))
     }
 
     async fn get_object(
@@ -60,7 +68,11 @@ impl ObjectStore for Sandbox {
         _: u64,
     ) -> Result<Box<dyn ObjectBody>, CloudError> {
         self.meter.request("s3:GetObject", false);
-        Err(refused("s3:GetObject", "NoSuchKey", format!("{key}: {WHY}")))
+        Err(refused(
+            "s3:GetObject",
+            "NoSuchKey",
+            format!("{key}: {WHY}"),
+        ))
     }
 
     async fn put_object(

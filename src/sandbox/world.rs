@@ -306,7 +306,10 @@ impl Parsed {
             let Some(account) = account else {
                 errors.push(Diagnostic::error(
                     seed.name.origin,
-                    format!("{} has no rds-instance `{}`", seed.environment, seed.name.value),
+                    format!(
+                        "{} has no rds-instance `{}`",
+                        seed.environment, seed.name.value
+                    ),
                 ));
                 continue;
             };

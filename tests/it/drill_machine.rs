@@ -94,7 +94,9 @@ impl Source for Fake {
 
     async fn wait(&mut self, context: &Context<'_>) -> Result<(), Stop> {
         context
-            .step("wait", async { Ok((self.reach(Step::Wait).await?, String::new())) })
+            .step("wait", async {
+                Ok((self.reach(Step::Wait).await?, String::new()))
+            })
             .await
     }
 
@@ -222,7 +224,12 @@ async fn every_step_may_fail_in_every_way_and_nothing_is_left() {
             (Way::Miss, None, Outcome::MissedObjective, "late"),
             (Way::CannotRun, None, Outcome::Aborted, "denied"),
             (Way::Hang, None, Outcome::Failed, "limits.timeout"),
-            (Way::Hang, Some(Duration::from_millis(50)), Outcome::Aborted, "SIGINT"),
+            (
+                Way::Hang,
+                Some(Duration::from_millis(50)),
+                Outcome::Aborted,
+                "SIGINT",
+            ),
         ] {
             let ended = go(fake(Some((step, way))), cancel, state.path()).await;
             let record = &ended.finished.appended.record;
@@ -234,8 +241,16 @@ async fn every_step_may_fail_in_every_way_and_nothing_is_left() {
             assert!(record.cleanup.deleted, "{case}");
             if way == Way::Hang {
                 let name = format!("{step:?}").to_lowercase();
-                assert!(record.reasons[0].contains(&format!("during `{name}`")), "{case}");
-                assert!(record.timeline.iter().any(|s| s.step == name && s.finished_at.is_none()));
+                assert!(
+                    record.reasons[0].contains(&format!("during `{name}`")),
+                    "{case}"
+                );
+                assert!(
+                    record
+                        .timeline
+                        .iter()
+                        .any(|s| s.step == name && s.finished_at.is_none())
+                );
             }
             runs += 1;
         }
@@ -253,16 +268,35 @@ async fn results_follow_checks_objectives_and_cleanup() {
     let result = async |fake: Fake| {
         let ended = go(fake, None, state.path()).await;
         let record = ended.finished.appended.record;
-        (record.result, record.reasons.first().cloned().unwrap_or_default(), ended.cleaned)
+        (
+            record.result,
+            record.reasons.first().cloned().unwrap_or_default(),
+            ended.cleaned,
+        )
     };
-    assert_eq!(result(fake(None)).await, (Outcome::Passed, String::new(), 1));
-    let (outcome, reason, _) = result(Fake { passes: false, ..fake(None) }).await;
+    assert_eq!(
+        result(fake(None)).await,
+        (Outcome::Passed, String::new(), 1)
+    );
+    let (outcome, reason, _) = result(Fake {
+        passes: false,
+        ..fake(None)
+    })
+    .await;
     assert_eq!(outcome, Outcome::Failed);
     assert!(reason.starts_with("check failed: select 1"), "{reason}");
-    let (outcome, reason, cleaned) = result(Fake { age: 7200.0, ..fake(None) }).await;
+    let (outcome, reason, cleaned) = result(Fake {
+        age: 7200.0,
+        ..fake(None)
+    })
+    .await;
     assert_eq!((outcome, cleaned), (Outcome::MissedObjective, 0));
     assert!(reason.contains("nothing was restored"), "{reason}");
-    let (outcome, reason, _) = result(Fake { stuck: true, ..fake(None) }).await;
+    let (outcome, reason, _) = result(Fake {
+        stuck: true,
+        ..fake(None)
+    })
+    .await;
     assert_eq!(outcome, Outcome::Failed);
     assert!(reason.contains("cleanup is not complete"), "{reason}");
 }
@@ -287,7 +321,10 @@ async fn any_changed_byte_breaks_the_chain() {
     let records = three(state.path()).await;
     assert_eq!(broken(state.path()), Vec::<String>::new());
     assert_eq!(records[0].previous_sha256, None);
-    assert_eq!(records[2].previous_sha256.as_ref(), Some(&records[1].sha256));
+    assert_eq!(
+        records[2].previous_sha256.as_ref(),
+        Some(&records[1].sha256)
+    );
     let path = Chain::new(state.path(), None).path_of("run-1");
     let whole = std::fs::read(&path).unwrap();
     for at in 0..whole.len() {
@@ -296,7 +333,11 @@ async fn any_changed_byte_breaks_the_chain() {
         std::fs::write(&path, &changed).unwrap();
         assert!(!broken(state.path()).is_empty(), "byte {at}");
     }
-    for changed in [&whole[..whole.len() - 1], &[&whole[..], b"\n"].concat(), b""] {
+    for changed in [
+        &whole[..whole.len() - 1],
+        &[&whole[..], b"\n"].concat(),
+        b"",
+    ] {
         std::fs::write(&path, changed).unwrap();
         assert!(!broken(state.path()).is_empty());
     }
@@ -309,10 +350,16 @@ async fn a_removed_renamed_or_reordered_record_breaks_the_chain() {
         three(state.path()).await;
         std::fs::remove_file(Chain::new(state.path(), None).path_of(run)).unwrap();
         let found = broken(state.path());
-        assert!(found.iter().any(|b| b.contains("missing")), "{run}: {found:?}");
+        assert!(
+            found.iter().any(|b| b.contains("missing")),
+            "{run}: {found:?}"
+        );
         // A later record does not heal it.
         let chain = Chain::new(state.path(), None);
-        chain.append(draft(&spec(), "run-9", None, &trigger()), None).await.unwrap();
+        chain
+            .append(draft(&spec(), "run-9", None, &trigger()), None)
+            .await
+            .unwrap();
         assert!(!broken(state.path()).is_empty(), "{run}");
     }
     let state = TempDir::new().unwrap();
@@ -330,7 +377,13 @@ async fn a_removed_renamed_or_reordered_record_breaks_the_chain() {
     records[1].seal(3, Some(&sha));
     std::fs::write(&one, records[1].text()).unwrap();
     std::fs::write(&two, records[2].text()).unwrap();
-    assert!(broken(state.path()).iter().any(|b| b.contains("HEAD names")), "{:?}", broken(state.path()));
+    assert!(
+        broken(state.path())
+            .iter()
+            .any(|b| b.contains("HEAD names")),
+        "{:?}",
+        broken(state.path())
+    );
     // A record of one's own making in the middle.
     std::fs::write(&one, &first).unwrap();
     std::fs::write(&two, &second).unwrap();
@@ -340,7 +393,10 @@ async fn a_removed_renamed_or_reordered_record_breaks_the_chain() {
     better.seal(2, records[0].sha256.as_str().into());
     std::fs::write(&one, better.text()).unwrap();
     let found = broken(state.path());
-    assert!(found.iter().any(|b| b.contains("does not follow")), "{found:?}");
+    assert!(
+        found.iter().any(|b| b.contains("does not follow")),
+        "{found:?}"
+    );
 }
 
 #[tokio::test]

@@ -183,7 +183,8 @@ impl Drill {
     fn check(&self, name: &str) -> Vec<Diagnostic> {
         let mut out = Vec::new();
         let origin = self.source.origin;
-        let wrong = |message: String| Diagnostic::error(origin, format!("drill `{name}`: {message}"));
+        let wrong =
+            |message: String| Diagnostic::error(origin, format!("drill `{name}`: {message}"));
         let id = SourceId::parse(&self.source);
         if let Err(e) = &id {
             out.push(
@@ -218,7 +219,9 @@ impl Drill {
                         ));
                     }
                 }
-                None if sql => out.push(wrong("a check without `expect` proves nothing".to_owned())),
+                None if sql => {
+                    out.push(wrong("a check without `expect` proves nothing".to_owned()))
+                }
                 None => {}
             }
             if sql && check.sql.as_ref().is_none_or(|text| text.trim().is_empty()) {

@@ -28,7 +28,16 @@ impl Candidate {
 
 /// What tools write beside their dumps.
 const BESIDE: [&str; 11] = [
-    ".asc", ".json", ".log", ".md5", ".md5sum", ".sha1", ".sha256", ".sha256sum", ".sha512", ".sig",
+    ".asc",
+    ".json",
+    ".log",
+    ".md5",
+    ".md5sum",
+    ".sha1",
+    ".sha256",
+    ".sha256sum",
+    ".sha512",
+    ".sig",
     ".txt",
 ];
 
@@ -55,7 +64,11 @@ pub fn candidates(objects: Vec<StoredObject>) -> Vec<Candidate> {
                 .is_some_and(|rest| !rest.contains('/'))
         });
         if let Some(folder) = folder {
-            let key = if folder.is_empty() { "/" } else { folder.as_str() };
+            let key = if folder.is_empty() {
+                "/"
+            } else {
+                folder.as_str()
+            };
             match out.iter_mut().find(|c| c.key == key) {
                 Some(candidate) => {
                     candidate.data_time = candidate.data_time.min(object.modified);
@@ -91,7 +104,9 @@ pub fn unreadable(storage_class: &str, restore: Option<&str>) -> Option<String> 
     }
     match restore {
         Some(state) if state.contains("ongoing-request=\"false\"") => None,
-        Some(_) => Some(format!("it is in {storage_class}, and its restore is still going on")),
+        Some(_) => Some(format!(
+            "it is in {storage_class}, and its restore is still going on"
+        )),
         None => Some(format!(
             "it is in {storage_class}: it can be read only after a restore that takes hours (`aws s3api restore-object`), which no recovery time of minutes allows; keep the newest dumps in STANDARD, STANDARD_IA or GLACIER_IR"
         )),

@@ -201,12 +201,20 @@ fn form(start: &[u8]) -> Result<Form, String> {
         let head = Header::read(start).ok_or("its header is truncated")?;
         return match head.format {
             1 => Ok(Form::Custom(head)),
-            5 => Err("it is the toc.dat of a dump in the directory format, without its data files".to_owned()),
+            5 => Err(
+                "it is the toc.dat of a dump in the directory format, without its data files"
+                    .to_owned(),
+            ),
             other => Err(format!("its header names an unknown format ({other})")),
         };
     }
     if start.get(257..262) == Some(b"ustar") {
-        let name: Vec<u8> = start.iter().take(100).copied().take_while(|b| *b != 0).collect();
+        let name: Vec<u8> = start
+            .iter()
+            .take(100)
+            .copied()
+            .take_while(|b| *b != 0)
+            .collect();
         let head = start.get(512..).and_then(Header::read);
         return match head {
             Some(head) if name == b"toc.dat" && head.format == 3 => Ok(Form::Tar(head)),
@@ -222,10 +230,15 @@ fn form(start: &[u8]) -> Result<Form, String> {
         (b"\x28\xb5\x2f\xfd", "zstd twice over"),
     ] {
         if start.starts_with(magic) {
-            return Err(format!("it is packed with {what}; gzip and zstd can be read"));
+            return Err(format!(
+                "it is packed with {what}; gzip and zstd can be read"
+            ));
         }
     }
-    if start.starts_with(b"age-encryption.org") || start.starts_with(b"Salted__") || start.starts_with(b"-----BEGIN PGP") {
+    if start.starts_with(b"age-encryption.org")
+        || start.starts_with(b"Salted__")
+        || start.starts_with(b"-----BEGIN PGP")
+    {
         return Err("it is encrypted by the client, and a drill has no key".to_owned());
     }
     plain(start)
@@ -254,9 +267,12 @@ fn plain(start: &[u8]) -> Result<Form, String> {
     let looks = text.lines().map(str::trim).find(|l| !l.is_empty());
     let sql = looks.is_some_and(|line| {
         let upper = line.to_ascii_uppercase();
-        ["--", "/*", "\\", "SET ", "BEGIN", "CREATE ", "INSERT ", "COPY ", "SELECT ", "DROP ", "ALTER "]
-            .iter()
-            .any(|lead| upper.starts_with(lead))
+        [
+            "--", "/*", "\\", "SET ", "BEGIN", "CREATE ", "INSERT ", "COPY ", "SELECT ", "DROP ",
+            "ALTER ",
+        ]
+        .iter()
+        .any(|lead| upper.starts_with(lead))
     });
     if !has_end && !sql {
         return Err("it is neither an archive of pg_dump nor SQL".to_owned());

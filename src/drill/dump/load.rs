@@ -100,7 +100,11 @@ impl Watcher {
                 let before = self.pending.replace(message);
                 before.filter(|b| !harmless(b, ""))
             }
-            (None, Some(own)) => Some(own.to_owned()),
+            // What came before is the cause: "a worker process died" only says that something did.
+            (None, Some(own)) => Some(match self.pending.take() {
+                Some(before) if !harmless(&before, "") => before,
+                _ => own.to_owned(),
+            }),
             (None, None) => None,
         }
     }
@@ -168,7 +172,8 @@ impl Load<'_> {
         let packed = kind.packing != Packing::None;
         match &kind.form {
             Form::Custom(_) if packed => {
-                self.feed(self.pg_restore(), "pg_restore", path, kind.packing, false).await
+                self.feed(self.pg_restore(), "pg_restore", path, kind.packing, false)
+                    .await
             }
             Form::Custom(_) => {
                 let mut command = self.pg_restore();
@@ -176,7 +181,8 @@ impl Load<'_> {
                 self.watch(command, "pg_restore").await
             }
             Form::Tar(_) => {
-                self.feed(self.pg_restore(), "pg_restore", path, kind.packing, false).await
+                self.feed(self.pg_restore(), "pg_restore", path, kind.packing, false)
+                    .await
             }
             Form::TarOfSomething => {
                 let folder = self.folder.sub("unpacked")?;
@@ -187,7 +193,8 @@ impl Load<'_> {
                 let mut command = self.client("psql");
                 // Errors are weighed here, one by one: ON_ERROR_STOP knows none that are harmless.
                 command.args(["-X", "-q", "-b", "-v", "ON_ERROR_STOP=0", "-f", "-"]);
-                self.feed(command, "psql", path, kind.packing, *has_end).await
+                self.feed(command, "psql", path, kind.packing, *has_end)
+                    .await
             }
         }
     }
@@ -348,8 +355,14 @@ fn unpack_now(path: &Path, packing: Packing, to: &Path) -> Result<PathBuf, Strin
             .components()
             .filter(|c| !matches!(c, std::path::Component::CurDir))
             .collect();
-        if !inside.components().all(|c| matches!(c, std::path::Component::Normal(_))) {
-            return Err(format!("the tar holds a name that leads outside: {}", name.display()));
+        if !inside
+            .components()
+            .all(|c| matches!(c, std::path::Component::Normal(_)))
+        {
+            return Err(format!(
+                "the tar holds a name that leads outside: {}",
+                name.display()
+            ));
         }
         let target = to.join(&inside);
         let parent = target.parent().unwrap_or(to);
@@ -410,7 +423,10 @@ mod tests {
                 "pg_restore: error: could not execute query: ERROR:  must be owner of extension plpgsql",
                 "Command was: DROP EXTENSION plpgsql;",
             ],
-            ["pg_restore: error: could not read from input file: end of file", ""],
+            [
+                "pg_restore: error: could not read from input file: end of file",
+                "",
+            ],
         ] {
             assert!(heard(&lines).is_some(), "{lines:?}");
         }

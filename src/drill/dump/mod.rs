@@ -149,7 +149,9 @@ impl<'a> Dump<'a> {
                 let why = format!("the bucket {} cannot be reached: {e}", self.bucket);
                 Stop::CouldNotRun(
                     why,
-                    Some("is the name right, and may these credentials s3:ListBucket it?".to_owned()),
+                    Some(
+                        "is the name right, and may these credentials s3:ListBucket it?".to_owned(),
+                    ),
                 )
             })?;
         let place = BucketPlace {
@@ -210,7 +212,11 @@ impl<'a> Dump<'a> {
         let mut got: u64 = 0;
         let mut tries = 0;
         while got < head.bytes {
-            let trouble = match self.store.get_object(place, key, Some(&head.etag), got).await {
+            let trouble = match self
+                .store
+                .get_object(place, key, Some(&head.etag), got)
+                .await
+            {
                 Err(e) if e.code == "PreconditionFailed" => {
                     return Err(Stop::could_not_run(format!(
                         "{} was replaced while it was read: run the drill again",
@@ -279,14 +285,18 @@ impl<'a> Dump<'a> {
         let sizes = match claim.parts() {
             None => Vec::new(),
             Some(parts) => {
-                let asked = self.store.part_sizes(self.place()?, key, &head.etag, parts).await;
+                let asked = self.store.part_sizes(self.place()?, key, parts).await;
                 match asked {
                     Ok(sizes) if sizes.iter().sum::<u64>() == head.bytes => sizes,
                     Ok(_) => {
-                        return Ok("length verified only: the sizes of its parts do not add up".to_owned());
+                        return Ok(
+                            "length verified only: the sizes of its parts do not add up".to_owned()
+                        );
                     }
                     Err(e) => {
-                        return Ok(format!("length verified only: the sizes of its parts are not known ({e})"));
+                        return Ok(format!(
+                            "length verified only: the sizes of its parts are not known ({e})"
+                        ));
                     }
                 }
             }
@@ -323,7 +333,13 @@ impl<'a> Dump<'a> {
             .try_collect()
             .await?;
         let verified = proofs.iter().filter(|p| !p.starts_with("length")).count();
-        Ok((to, format!("{verified} of {} files verified by checksum or ETag", proofs.len())))
+        Ok((
+            to,
+            format!(
+                "{verified} of {} files verified by checksum or ETag",
+                proofs.len()
+            ),
+        ))
     }
 
     async fn fetch_file(
@@ -347,7 +363,11 @@ impl<'a> Dump<'a> {
     async fn inspect(&mut self, path: &Path) -> Result<(Option<format::Kind>, Tools), Stop> {
         let is_folder = path.is_dir();
         let looked = path.to_owned();
-        let url = self.chosen.as_ref().map(|c| self.url(&c.key)).unwrap_or_default();
+        let url = self
+            .chosen
+            .as_ref()
+            .map(|c| self.url(&c.key))
+            .unwrap_or_default();
         let bad = |e: String| Stop::failed(format!("{url}: {e}"));
         let kind = tokio::task::spawn_blocking(move || match is_folder {
             true => Ok(None),
@@ -390,7 +410,10 @@ impl<'a> Dump<'a> {
         let name = match &self.server {
             None => self.spec.database().to_owned(),
             // Ours by its name, and nobody else's by the run in it.
-            Some(_) => format!("opsctl_drill_{}", self.run_id.replace('-', "_").to_lowercase()),
+            Some(_) => format!(
+                "opsctl_drill_{}",
+                self.run_id.replace('-', "_").to_lowercase()
+            ),
         };
         let base = match &self.server {
             Some(server) => {
@@ -470,7 +493,12 @@ impl Source for Dump<'_> {
         let data_time = to_millis(chosen.data_time);
         out.recovery_point = Some(RecoveryPoint {
             kind: "dump".to_owned(),
-            arn: format!("arn:{}:s3:::{}/{}", partition(&region), self.bucket, chosen.key),
+            arn: format!(
+                "arn:{}:s3:::{}/{}",
+                partition(&region),
+                self.bucket,
+                chosen.key
+            ),
             data_time,
             data_time_basis: "LastModified".to_owned(),
             age_seconds: seconds_between(data_time, now),
@@ -527,9 +555,8 @@ impl Source for Dump<'_> {
     async fn restore(&mut self, context: &Context<'_>) -> Result<CopyRecord, Stop> {
         let path = place(self.run_id);
         context.intent(&Thing::ScratchFolder { path: path.clone() })?;
-        self.folder = Some(
-            Folder::create(&path, self.run_id, self.run_as).map_err(Stop::could_not_run)?,
-        );
+        self.folder =
+            Some(Folder::create(&path, self.run_id, self.run_as).map_err(Stop::could_not_run)?);
         let bytes = self.chosen.as_ref().map_or(0, Candidate::bytes);
         let file = context
             .step("download", async {
@@ -540,8 +567,12 @@ impl Source for Dump<'_> {
         let (kind, tools) = context
             .step("inspect", async {
                 let (kind, tools) = self.inspect(&file).await?;
-                let what = kind.as_ref().map_or("directory archive".to_owned(), format::Kind::name);
-                let by = kind.as_ref().and_then(|k| k.versions().0.map(str::to_owned));
+                let what = kind
+                    .as_ref()
+                    .map_or("directory archive".to_owned(), format::Kind::name);
+                let by = kind
+                    .as_ref()
+                    .and_then(|k| k.versions().0.map(str::to_owned));
                 let detail = match by {
                     Some(by) => format!("{what} of pg_dump {by}"),
                     None => what,
@@ -558,7 +589,11 @@ impl Source for Dump<'_> {
             })
             .await?;
         let (connection, version) = connection;
-        let url = self.chosen.as_ref().map(|c| self.url(&c.key)).unwrap_or_default();
+        let url = self
+            .chosen
+            .as_ref()
+            .map(|c| self.url(&c.key))
+            .unwrap_or_default();
         context
             .step("restore", async {
                 let folder = self
@@ -623,7 +658,8 @@ impl Source for Dump<'_> {
                 Ok(false) => out.proof.push(format!("the database {name} is gone")),
                 Ok(true) => {
                     out.deleted = false;
-                    out.proof.push(format!("the database {name} is still there"));
+                    out.proof
+                        .push(format!("the database {name} is still there"));
                 }
                 Err(e) => {
                     out.deleted = false;
@@ -633,7 +669,8 @@ impl Source for Dump<'_> {
         }
         if let Some(scratch) = self.scratch.take() {
             scratch.stop().await;
-            out.proof.push("the scratch PostgreSQL is stopped".to_owned());
+            out.proof
+                .push("the scratch PostgreSQL is stopped".to_owned());
         }
         if let Some(folder) = self.folder.take() {
             let removed = tokio::task::spawn_blocking(move || folder.remove()).await;
@@ -652,6 +689,9 @@ impl Source for Dump<'_> {
     }
 
     fn learned(&self) -> Option<SourceRecord> {
-        self.source.resource_id.is_some().then(|| self.source.clone())
+        self.source
+            .resource_id
+            .is_some()
+            .then(|| self.source.clone())
     }
 }

@@ -137,7 +137,9 @@ impl Claim {
         let mut buffer = vec![0u8; 1 << 20];
         let mut left = most;
         while left > 0 {
-            let want = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
+            let want = usize::try_from(left)
+                .unwrap_or(usize::MAX)
+                .min(buffer.len());
             let n = file.read(&mut buffer[..want])?;
             if n == 0 {
                 break;

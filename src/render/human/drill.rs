@@ -39,7 +39,12 @@ pub fn drills(views: &[DrillView], style: &Style) -> String {
         .map(|(outcome, word)| format!("{} {word}", count(outcome)))
         .collect::<Vec<_>>()
         .join(", ");
-        context.wrapped(&mut lines, 0, &format!("{} drills: {text}.", views.len()), Paint::bold);
+        context.wrapped(
+            &mut lines,
+            0,
+            &format!("{} drills: {text}.", views.len()),
+            Paint::bold,
+        );
     }
     lines.finish()
 }
@@ -48,7 +53,10 @@ fn one(context: &Context, lines: &mut Lines, view: &DrillView) {
     let record = &view.record;
     let paint = result_paint(record.result);
     let word = crate::render::words::drill_result(record.result);
-    let name = format!("{} ({}, {})", record.drill, record.environment, record.source.id);
+    let name = format!(
+        "{} ({}, {})",
+        record.drill, record.environment, record.source.id
+    );
     let headline = match record.reasons.first() {
         Some(reason) => format!("{word}  {name}: {reason}"),
         None => format!("{word}  {name}"),
@@ -58,10 +66,14 @@ fn one(context: &Context, lines: &mut Lines, view: &DrillView) {
         context.wrapped(lines, 2, &escape(reason), paint);
     }
     if let Some(help) = &view.help {
-        context.wrapped(lines, 2, &format!("→ {}", escape(help)), |_, t| t.to_owned());
+        context.wrapped(lines, 2, &format!("→ {}", escape(help)), |_, t| {
+            t.to_owned()
+        });
     }
     if let Some(scenario) = &record.sandbox {
-        let note = format!("rehearsal in the sandbox `{scenario}`: the source and its states are played, the PostgreSQL and the checks are real");
+        let note = format!(
+            "rehearsal in the sandbox `{scenario}`: the source and its states are played, the PostgreSQL and the checks are real"
+        );
         context.wrapped(lines, 2, &note, Paint::yellow);
     }
     lines.blank();
@@ -136,7 +148,10 @@ fn facts(context: &Context, lines: &mut Lines, record: &Record) {
         true => "nothing is left",
         false => "NOT COMPLETE",
     };
-    rows.push(("cleanup", format!("{left}: {}", record.cleanup.proof.join("; "))));
+    rows.push((
+        "cleanup",
+        format!("{left}: {}", record.cleanup.proof.join("; ")),
+    ));
     rows.push((
         "triggered by",
         match &record.triggered_by.detail {
@@ -149,7 +164,10 @@ fn facts(context: &Context, lines: &mut Lines, record: &Record) {
     ));
     for (label, text) in rows {
         let room = context.width.saturating_sub(18);
-        for (i, part) in crate::render::text::wrap(&escape(&text), room).iter().enumerate() {
+        for (i, part) in crate::render::text::wrap(&escape(&text), room)
+            .iter()
+            .enumerate()
+        {
             let label = if i == 0 { label } else { "" };
             lines.push(format!("  {}{part}", context.paint.dim(&pad(label, 16))));
         }
@@ -160,7 +178,12 @@ fn timeline(context: &Context, lines: &mut Lines, record: &Record) {
     let Some(first) = record.timeline.first().map(|s| s.started_at) else {
         return;
     };
-    let longest = record.timeline.iter().map(|s| width(&s.step)).max().unwrap_or(0);
+    let longest = record
+        .timeline
+        .iter()
+        .map(|s| width(&s.step))
+        .max()
+        .unwrap_or(0);
     for step in &record.timeline {
         let began = crate::drill::record::seconds_between(first, step.started_at);
         let took = match step.finished_at {
@@ -170,7 +193,11 @@ fn timeline(context: &Context, lines: &mut Lines, record: &Record) {
             ),
             None => "ended".to_owned(),
         };
-        let head = format!("    {:>8}  {}  {took:>8}", format!("+{began:.1} s"), pad(&step.step, longest));
+        let head = format!(
+            "    {:>8}  {}  {took:>8}",
+            format!("+{began:.1} s"),
+            pad(&step.step, longest)
+        );
         let detail = step.detail.as_deref().unwrap_or_default();
         let room = context.width.saturating_sub(width(&head) + 2);
         let detail = if context.verbose {
@@ -190,11 +217,16 @@ fn checks(context: &Context, lines: &mut Lines, record: &Record) {
         };
         let actual = match (&check.actual, &check.error) {
             (Some(actual), None) => format!("{actual}, expected {}", check.expect),
-            (Some(_), Some(error)) | (None, Some(error)) => format!("{error}; expected {}", check.expect),
+            (Some(_), Some(error)) | (None, Some(error)) => {
+                format!("{error}; expected {}", check.expect)
+            }
             (None, None) => format!("expected {}", check.expect),
         };
         let room = context.width.saturating_sub(12);
-        for (i, part) in crate::render::text::wrap(&escape(&check.sql), room).iter().enumerate() {
+        for (i, part) in crate::render::text::wrap(&escape(&check.sql), room)
+            .iter()
+            .enumerate()
+        {
             match i {
                 0 => lines.push(format!("    {sign}  {part}")),
                 _ => lines.push(format!("            {part}")),
@@ -214,10 +246,17 @@ pub fn drill_plans(views: &[DrillPlanView], style: &Style) -> String {
         let title = format!("{} ({}, {})", view.drill, view.environment, view.source);
         context.wrapped(&mut lines, 0, &escape(&title), Paint::bold);
         if let Some(stop) = &view.stop {
-            context.wrapped(&mut lines, 2, &format!("would stop: {}", escape(stop)), Paint::red);
+            context.wrapped(
+                &mut lines,
+                2,
+                &format!("would stop: {}", escape(stop)),
+                Paint::red,
+            );
         }
         if let Some(help) = &view.help {
-            context.wrapped(&mut lines, 2, &format!("→ {}", escape(help)), |_, t| t.to_owned());
+            context.wrapped(&mut lines, 2, &format!("→ {}", escape(help)), |_, t| {
+                t.to_owned()
+            });
         }
         for (label, text) in [
             ("recovery point", &view.recovery_point),
@@ -229,19 +268,30 @@ pub fn drill_plans(views: &[DrillPlanView], style: &Style) -> String {
         ] {
             if !text.is_empty() {
                 let room = context.width.saturating_sub(18);
-                for (i, part) in crate::render::text::wrap(&escape(text), room).iter().enumerate() {
+                for (i, part) in crate::render::text::wrap(&escape(text), room)
+                    .iter()
+                    .enumerate()
+                {
                     let label = if i == 0 { label } else { "" };
                     lines.push(format!("  {}{part}", context.paint.dim(&pad(label, 16))));
                 }
             }
         }
         for (i, step) in view.steps.iter().enumerate() {
-            context.wrapped(&mut lines, 4, &format!("{}. {}", i + 1, escape(step)), |_, t| {
-                t.to_owned()
-            });
+            context.wrapped(
+                &mut lines,
+                4,
+                &format!("{}. {}", i + 1, escape(step)),
+                |_, t| t.to_owned(),
+            );
         }
         for warning in &view.warnings {
-            context.wrapped(&mut lines, 2, &format!("warning: {}", escape(warning)), Paint::yellow);
+            context.wrapped(
+                &mut lines,
+                2,
+                &format!("warning: {}", escape(warning)),
+                Paint::yellow,
+            );
         }
     }
     lines.finish()
@@ -259,7 +309,12 @@ pub fn drill_list(records: &[Record], style: &Style) -> String {
         Some(scenario) => format!("{} [sandbox {scenario}]", r.drill),
         None => format!("{} ({})", r.drill, r.environment),
     };
-    let longest = records.iter().map(|r| width(&name(r))).max().unwrap_or(0).min(50);
+    let longest = records
+        .iter()
+        .map(|r| width(&name(r)))
+        .max()
+        .unwrap_or(0)
+        .min(50);
     for record in records {
         let word = crate::render::words::drill_result(record.result);
         let took = record
@@ -274,9 +329,16 @@ pub fn drill_list(records: &[Record], style: &Style) -> String {
             took,
         );
         let plain = 23 + longest + 9 + 10 + 8;
-        let reason = record.reasons.first().map(String::as_str).unwrap_or_default();
+        let reason = record
+            .reasons
+            .first()
+            .map(String::as_str)
+            .unwrap_or_default();
         let room = context.width.saturating_sub(plain).max(20);
-        lines.push(format!("{head}{}", context.paint.dim(&cut(&escape(reason), room))));
+        lines.push(format!(
+            "{head}{}",
+            context.paint.dim(&cut(&escape(reason), room))
+        ));
     }
     lines.finish()
 }
@@ -288,7 +350,10 @@ pub fn drill_verified(chains: &[Verified], style: &Style) -> String {
     for chain in chains {
         let records = crate::render::text::plural(chain.records, "record", "records");
         if chain.broken.is_empty() {
-            let newest = chain.newest.as_deref().map_or(String::new(), |n| format!(", newest {n}"));
+            let newest = chain
+                .newest
+                .as_deref()
+                .map_or(String::new(), |n| format!(", newest {n}"));
             let text = format!("intact  {}: {records}{newest}", chain.chain);
             context.wrapped(&mut lines, 0, &escape(&text), Paint::green);
         } else {
@@ -315,7 +380,12 @@ pub fn drill_swept(view: &SweptView, style: &Style) -> String {
             (None, true) => ("would remove", Paint::bold),
             (None, false) => ("removed", Paint::green),
         };
-        context.wrapped(&mut lines, 0, &format!("{word}  {}", escape(&thing.what)), paint);
+        context.wrapped(
+            &mut lines,
+            0,
+            &format!("{word}  {}", escape(&thing.what)),
+            paint,
+        );
         for guard in &thing.guards {
             context.wrapped(&mut lines, 4, &format!("✓ {}", escape(guard)), Paint::dim);
         }
@@ -324,7 +394,12 @@ pub fn drill_swept(view: &SweptView, style: &Style) -> String {
         }
     }
     for record in &view.records {
-        let text = format!("recorded  {} ({}): {}", record.run_id, record.drill, record.reasons.join("; "));
+        let text = format!(
+            "recorded  {} ({}): {}",
+            record.run_id,
+            record.drill,
+            record.reasons.join("; ")
+        );
         context.wrapped(&mut lines, 0, &escape(&text), Paint::dim);
     }
     for trouble in &view.trouble {

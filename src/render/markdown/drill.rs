@@ -33,7 +33,10 @@ fn one(out: &mut String, view: &DrillView) {
         out.push('\n');
     }
     if let Some(scenario) = &record.sandbox {
-        out.push_str(&format!("> Rehearsal in the sandbox {}.\n\n", code(scenario)));
+        out.push_str(&format!(
+            "> Rehearsal in the sandbox {}.\n\n",
+            code(scenario)
+        ));
     }
     let seconds = |s: Option<f64>| s.map_or("–".to_owned(), span);
     out.push_str("| | |\n|---|---|\n");
@@ -52,13 +55,22 @@ fn one(out: &mut String, view: &DrillView) {
     if let Some(point) = &record.recovery_point {
         row(
             "Recovery point",
-            format!("{}, {} ({})", code(&point.arn), point.data_time, text(&point.data_time_basis)),
+            format!(
+                "{}, {} ({})",
+                code(&point.arn),
+                point.data_time,
+                text(&point.data_time_basis)
+            ),
         );
     }
     let (m, o) = (&record.measured, &record.objective);
     row(
         "Recovery point age",
-        format!("{}, objective {}", seconds(m.recovery_point_age_seconds), seconds(o.rpo_seconds)),
+        format!(
+            "{}, objective {}",
+            seconds(m.recovery_point_age_seconds),
+            seconds(o.rpo_seconds)
+        ),
     );
     row(
         "Time to recovery",
@@ -69,13 +81,33 @@ fn one(out: &mut String, view: &DrillView) {
             seconds(o.rto_seconds)
         ),
     );
-    row("Cleanup", text(&format!(
-        "{}: {}",
-        if record.cleanup.deleted { "nothing is left" } else { "not complete" },
-        record.cleanup.proof.join("; ")
-    )));
-    row("Triggered by", text(&format!("{} {}", record.triggered_by.kind, record.triggered_by.name)));
-    row("Policy", format!("{}, SHA-256 {}", code(&format!("{}:{}", record.policy.file, record.policy.line)), code(&record.policy.sha256)));
+    row(
+        "Cleanup",
+        text(&format!(
+            "{}: {}",
+            if record.cleanup.deleted {
+                "nothing is left"
+            } else {
+                "not complete"
+            },
+            record.cleanup.proof.join("; ")
+        )),
+    );
+    row(
+        "Triggered by",
+        text(&format!(
+            "{} {}",
+            record.triggered_by.kind, record.triggered_by.name
+        )),
+    );
+    row(
+        "Policy",
+        format!(
+            "{}, SHA-256 {}",
+            code(&format!("{}:{}", record.policy.file, record.policy.line)),
+            code(&record.policy.sha256)
+        ),
+    );
     row("Seal", code(&record.sha256));
     if !view.path.is_empty() {
         row("Evidence", code(&view.path));
@@ -115,7 +147,11 @@ fn checks(out: &mut String, record: &Record) {
     }
     out.push_str("\n### Checks\n\n| | query | expected | actual |\n|---|---|---|---|\n");
     for check in &record.checks {
-        let actual = check.actual.as_deref().or(check.error.as_deref()).unwrap_or("–");
+        let actual = check
+            .actual
+            .as_deref()
+            .or(check.error.as_deref())
+            .unwrap_or("–");
         out.push_str(&format!(
             "| {} | {} | {} | {} |\n",
             if check.passed { "✅" } else { "❌" },
@@ -158,7 +194,9 @@ pub fn drill_plans(views: &[DrillPlanView]) -> String {
 
 /// Records in rows.
 pub fn drill_list(records: &[Record]) -> String {
-    let mut out = String::from("| run | drill | environment | result | proven after | |\n|---|---|---|---|---:|---|\n");
+    let mut out = String::from(
+        "| run | drill | environment | result | proven after | |\n|---|---|---|---|---:|---|\n",
+    );
     for record in records {
         out.push_str(&format!(
             "| {} | {} | {} | {} | {} | {} |\n",
@@ -166,8 +204,17 @@ pub fn drill_list(records: &[Record]) -> String {
             text(&record.drill),
             text(&record.environment),
             drill_result(record.result),
-            record.measured.time_to_verified_seconds.map_or("–".to_owned(), span),
-            text(record.reasons.first().map(String::as_str).unwrap_or_default()),
+            record
+                .measured
+                .time_to_verified_seconds
+                .map_or("–".to_owned(), span),
+            text(
+                record
+                    .reasons
+                    .first()
+                    .map(String::as_str)
+                    .unwrap_or_default()
+            ),
         ));
     }
     out
@@ -181,7 +228,11 @@ pub fn drill_verified(chains: &[Verified]) -> String {
             true => "intact".to_owned(),
             false => format!("**broken**: {}", text(&chain.broken.join("; "))),
         };
-        out.push_str(&format!("| {} | {} | {state} |\n", text(&chain.chain), chain.records));
+        out.push_str(&format!(
+            "| {} | {} | {state} |\n",
+            text(&chain.chain),
+            chain.records
+        ));
     }
     out
 }
@@ -195,8 +246,15 @@ pub fn drill_swept(view: &SweptView) -> String {
             (None, true) => "would remove",
             (None, false) => "removed",
         };
-        let why = thing.kept.clone().unwrap_or_else(|| thing.guards.join("; "));
-        out.push_str(&format!("| {word} | {} | {} |\n", text(&thing.what), text(&why)));
+        let why = thing
+            .kept
+            .clone()
+            .unwrap_or_else(|| thing.guards.join("; "));
+        out.push_str(&format!(
+            "| {word} | {} | {} |\n",
+            text(&thing.what),
+            text(&why)
+        ));
     }
     for trouble in &view.trouble {
         out.push_str(&format!("| trouble | {} | |\n", text(trouble)));
