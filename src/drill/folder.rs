@@ -89,8 +89,8 @@ impl Folder {
         let fail = |e: std::io::Error| format!("{}: {e}", path.display());
         DirBuilder::new().mode(0o700).create(path).map_err(fail)?;
         let lock = File::create(path.join(LOCK)).map_err(fail)?;
-        lock.try_lock()
-            .map_err(|e| format!("{}: {e}", path.display()))?;
+        // A sweep that looks at it may hold the lock for a moment.
+        lock.lock().map_err(fail)?;
         let note = Note {
             run_id: run_id.to_owned(),
             folder: path.to_owned(),
@@ -205,7 +205,8 @@ pub fn sweep(path: &Path, journalled: Option<&str>, dry_run: bool) -> Option<Lef
     Some(out)
 }
 
-/// All guards; the lock is held while the caller removes. `None`: the run is alive.
+/// All guards; the lock is held while the caller removes. `None`: the run is alive, or another
+/// user's.
 fn guards(
     path: &Path,
     meta: &std::fs::Metadata,
@@ -223,7 +224,11 @@ fn guards(
     let us = rustix::process::geteuid().as_raw();
     let theirs = RunAs::choose().ok().flatten().map(|user| user.uid);
     if meta.uid() != us && Some(meta.uid()) != theirs {
-        return Err(format!("it belongs to another user (uid {})", meta.uid()));
+        // Another user's drill is that user's to sweep.
+        return match journalled {
+            None => Ok(None),
+            Some(_) => Err(format!("it belongs to another user (uid {})", meta.uid())),
+        };
     }
     passed.push(format!("it belongs to uid {}", meta.uid()));
     if meta.mode() & 0o077 != 0 {
@@ -248,10 +253,20 @@ fn guards(
         None if journalled == Some(run_id) => {
             passed.push("its journal names this folder, and it died before the note".to_owned());
         }
+        // One that is just being made or removed looks like that for a moment.
+        None if journalled.is_none() && is_young(meta) => return Ok(None),
         None => return Err("there is no note inside, and no journal that names it".to_owned()),
     }
     passed.push("its run is dead: the lock is free".to_owned());
     Ok(Some(lock))
+}
+
+/// Changed within the last hour, or at a time that cannot be told.
+fn is_young(meta: &std::fs::Metadata) -> bool {
+    meta.modified()
+        .ok()
+        .and_then(|at| at.elapsed().ok())
+        .is_none_or(|age| age < Duration::from_secs(3600))
 }
 
 /// The processes whose command line names the folder.
@@ -377,7 +392,7 @@ mod tests {
         // A folder under a name of ours that somebody else made.
         let foreign = parent.path().join("opsctl-drill-run2");
         DirBuilder::new().mode(0o700).create(&foreign).unwrap();
-        assert!(sweep(&foreign, None, false).unwrap().kept.is_some());
+        assert_eq!(sweep(&foreign, None, false), None);
         assert!(sweep(&foreign, Some("run3"), false).unwrap().kept.is_some());
         assert!(foreign.exists());
         // A copy of one of ours.
