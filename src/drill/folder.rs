@@ -269,8 +269,12 @@ fn is_young(meta: &std::fs::Metadata) -> bool {
         .is_none_or(|age| age < Duration::from_secs(3600))
 }
 
-/// The processes whose command line names the folder.
-fn processes(folder: &Path) -> Vec<Pid> {
+/// The processes whose command line names the folder, or that work in it; with whether to signal
+/// them at once.
+///
+/// A server without clients (`--single`, and `--boot` below initdb) leaves its shared memory behind
+/// when a signal ends it, but ends by itself with its input; backends end with their server.
+fn processes(folder: &Path) -> Vec<(Pid, bool)> {
     let needle = folder.display().to_string();
     let own = std::process::id().to_string();
     let named = |text: &str| {
@@ -282,7 +286,7 @@ fn processes(folder: &Path) -> Vec<Pid> {
                 .is_none_or(|c| !c.is_ascii_alphanumeric() && c != '-')
         })
     };
-    let mut pids: Vec<i32> = Vec::new();
+    let mut pids: Vec<(i32, bool)> = Vec::new();
     if Path::new("/proc/self/cmdline").exists() {
         for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
@@ -293,9 +297,10 @@ fn processes(folder: &Path) -> Vec<Pid> {
             // What initdb starts names no folder, but works in it.
             let inside = std::fs::read_link(entry.path().join("cwd"))
                 .is_ok_and(|cwd| cwd.starts_with(folder));
-            if name != own && (inside || named(&String::from_utf8_lossy(&line).replace('\0', " ")))
-            {
-                pids.push(pid);
+            let line = String::from_utf8_lossy(&line).replace('\0', " ");
+            let named = named(&line);
+            if name != own && (inside || named) {
+                pids.push((pid, named && !line.contains(" --single ")));
             }
         }
     } else {
@@ -313,11 +318,13 @@ fn processes(folder: &Path) -> Vec<Pid> {
                 && named(args)
                 && let Ok(pid) = pid.parse()
             {
-                pids.push(pid);
+                pids.push((pid, !args.contains(" --single ")));
             }
         }
     }
-    pids.into_iter().filter_map(Pid::from_raw).collect()
+    pids.into_iter()
+        .filter_map(|(pid, at_once)| Some((Pid::from_raw(pid)?, at_once)))
+        .collect()
 }
 
 /// Ends the folder's processes and removes it with all that is in it.
@@ -329,9 +336,11 @@ fn erase(path: &Path) -> Result<Vec<String>, String> {
     // For PostgreSQL, SIGQUIT is an immediate shutdown: the server and all its backends.
     let mut signal = Signal::QUIT;
     while !first.is_empty() {
-        for pid in &first {
-            // It may have ended in between.
-            let _ = rustix::process::kill_process(*pid, signal);
+        for (pid, at_once) in &first {
+            if *at_once || began.elapsed() > PATIENCE / 2 {
+                // It may have ended in between.
+                let _ = rustix::process::kill_process(*pid, signal);
+            }
         }
         std::thread::sleep(Duration::from_millis(20));
         first = processes(path);
