@@ -1,5 +1,7 @@
 //! The one door to the cloud, in our own types: `src/aws` and `src/sandbox` stand behind it.
 
+pub mod store;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Mutex;
@@ -454,6 +456,9 @@ pub trait Cloud: Send + Sync {
 
     /// Releases a lock that still says `body`.
     async fn unlock(&self, place: &LockPlace, body: &str, token: &str) -> Result<(), CloudError>;
+
+    /// Objects in buckets.
+    fn objects(&self) -> &dyn store::ObjectStore;
 
     /// What has been asked of the cloud so far.
     fn meter(&self) -> &Meter;

@@ -33,6 +33,7 @@ mod session;
 mod sns;
 mod sqs;
 mod storage;
+mod store;
 mod tagging;
 #[cfg(test)]
 mod tests;
@@ -282,6 +283,10 @@ impl Cloud for AwsCloud {
         lock::release(&clients, &place.bucket, &place.key, body, token)
             .await
             .map_err(|error| located(error, &session, &place.region))
+    }
+
+    fn objects(&self) -> &dyn crate::cloud::store::ObjectStore {
+        self
     }
 
     fn meter(&self) -> &Meter {

@@ -7,6 +7,7 @@ mod backtest;
 mod complete;
 mod context;
 mod doctor;
+mod drill;
 mod explain;
 mod init;
 mod metrics;
@@ -231,6 +232,9 @@ pub enum Command {
     Doctor(doctor::DoctorArgs),
     Audit(audit::AuditArgs),
     Explain(explain::ExplainArgs),
+    /// Restore drills: prove backups by restoring them, and keep the evidence
+    #[command(subcommand)]
+    Drill(drill::DrillCommand),
     /// The embedded AWS accounts
     #[command(subcommand)]
     Sandbox(sandbox::SandboxCommand),
@@ -423,6 +427,7 @@ pub fn main() -> i32 {
         Command::Doctor(args) => context::block_on(doctor::run(&global, &args)),
         Command::Audit(args) => context::block_on(audit::run(&global, &args)),
         Command::Explain(args) => explain::run(&global, &args),
+        Command::Drill(command) => context::block_on(drill::run(&global, &command)),
         Command::Sandbox(command) => sandbox::run(&global, &command),
         Command::Schema(args) => schema::run(&global, &args),
         Command::Completions(args) => complete::completions(&global, &args),

@@ -5,6 +5,7 @@ use schemars::{Schema, schema_for};
 use super::policy::Policies;
 use super::workspace::{StageFile, Workspace};
 use crate::audit::Audit;
+use crate::drill::record::Record;
 use crate::plan::Plan;
 
 /// The schemas by name; `docs/reference/schema/<name>.json` holds them.
@@ -15,6 +16,7 @@ pub fn all() -> Vec<(&'static str, Schema)> {
         ("policy", schema_for!(Policies)),
         ("plan", schema_for!(Plan)),
         ("audit", schema_for!(Audit)),
+        ("evidence", schema_for!(Record)),
     ]
 }
 

@@ -71,6 +71,48 @@ pub struct ApplyView {
     pub journal: String,
 }
 
+/// What became of one drill.
+#[derive(Debug, Clone)]
+pub struct DrillView {
+    pub record: crate::drill::record::Record,
+    /// The file of the record; empty where it is not on disk.
+    pub path: String,
+    pub journal: String,
+    /// Where it was uploaded to and how it is locked; empty if it was not.
+    pub uploaded: String,
+    pub upload_error: Option<String>,
+    /// What to do about a drill that could not run.
+    pub help: Option<String>,
+}
+
+/// What a run of one drill would do.
+#[derive(Debug, Clone, Default)]
+pub struct DrillPlanView {
+    pub drill: String,
+    pub environment: String,
+    pub source: String,
+    pub recovery_point: String,
+    pub objective: String,
+    pub cost: String,
+    pub time: String,
+    pub limits: String,
+    pub policy: String,
+    pub steps: Vec<String>,
+    pub warnings: Vec<String>,
+    /// Why a run would end before it restores anything.
+    pub stop: Option<String>,
+    pub help: Option<String>,
+}
+
+/// What a sweep removed, or would remove.
+#[derive(Debug, Clone, Default)]
+pub struct SweptView {
+    pub dry_run: bool,
+    pub things: Vec<crate::drill::folder::Leftover>,
+    pub records: Vec<crate::drill::record::Record>,
+    pub trouble: Vec<String>,
+}
+
 /// A plain table of text cells.
 pub fn table(head: &[&str], rows: &[Vec<String>], markdown: bool) -> String {
     use tabled::builder::Builder;

@@ -237,3 +237,14 @@ pub(super) fn what_next(view: &ApplyView) -> Vec<String> {
     }
     sentences
 }
+
+/// The result of a drill in a word.
+pub fn drill_result(result: crate::drill::record::Outcome) -> &'static str {
+    use crate::drill::record::Outcome;
+    match result {
+        Outcome::Passed => "passed",
+        Outcome::Failed => "FAILED",
+        Outcome::MissedObjective => "MISSED",
+        Outcome::Aborted => "aborted",
+    }
+}

@@ -6,7 +6,9 @@ pub mod ledger;
 pub mod metrics;
 mod money;
 pub mod objects;
+pub mod rds;
 pub mod scenario;
+mod store;
 pub mod world;
 mod writes;
 
@@ -628,6 +630,10 @@ impl Cloud for Sandbox {
             }
         });
         done.unwrap_or_else(|e| Err(refused("s3:DeleteObject", "StateFile", e)))
+    }
+
+    fn objects(&self) -> &dyn crate::cloud::store::ObjectStore {
+        self
     }
 
     fn meter(&self) -> &Meter {

@@ -10,7 +10,7 @@ use super::alarms::{self, AttributeSeed, RegionSeed, SeedAlarm};
 use super::ledger::{CommitmentSeed, CostSeed};
 use super::metrics::SeedMetric;
 use crate::config::node::Node;
-use crate::config::values::{OneOrMany, Sourced};
+use crate::config::values::{OneOrMany, Period, Sourced};
 use crate::config::workspace::Workspace;
 use crate::config::{Diagnostic, Loaded};
 use crate::inventory::{BucketSize, NotChecked};
@@ -114,6 +114,27 @@ struct SeedBilling {
     billing_alerts_off: bool,
 }
 
+/// `[[database]]`: what is in a database instance and its newest snapshot.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SeedDatabase {
+    environment: String,
+    /// Of an `rds-instance` among the resources.
+    name: Sourced<String>,
+    engine: String,
+    engine_version: String,
+    instance_class: String,
+    size_gb: u32,
+    #[serde(default)]
+    encrypted: bool,
+    /// Between the snapshot and now.
+    snapshot_age: Period,
+    /// Between the newest row in the snapshot and now.
+    newest_row_age: Period,
+    /// Rows in the table `orders`.
+    orders: u32,
+}
+
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Deny {
@@ -173,6 +194,9 @@ pub struct Account {
     pub costs: Vec<CostSeed>,
     #[serde(default)]
     pub commitments: Vec<CommitmentSeed>,
+    /// What is in database instances, by their names.
+    #[serde(default)]
+    pub databases: BTreeMap<String, Database>,
 }
 
 /// A topic that was never written to has the policy that SNS gives it.
@@ -229,6 +253,21 @@ pub struct SubscriptionItem {
     /// E-mail addresses that have not confirmed.
     #[serde(default)]
     pub unconfirmed: BTreeSet<String>,
+}
+
+/// A database instance and its newest snapshot.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Database {
+    pub engine: String,
+    pub engine_version: String,
+    pub instance_class: String,
+    pub size_gb: u32,
+    pub encrypted: bool,
+    /// Seconds between the snapshot and now.
+    pub snapshot_age: u64,
+    /// Seconds between the newest row in the snapshot and now.
+    pub newest_row_age: u64,
+    pub orders: u32,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -296,6 +335,7 @@ pub struct Parsed {
     resources: Vec<SeedResource>,
     budgets: Vec<SeedBudget>,
     billing: BTreeMap<String, Sourced<SeedBilling>>,
+    databases: Vec<SeedDatabase>,
     denied: Vec<Deny>,
     alarms: Vec<SeedAlarm>,
     regions: Vec<RegionSeed>,
@@ -323,6 +363,7 @@ impl Parsed {
             })?
             .read()?;
         let resources = take("resource").map_or_else(|| Ok(Vec::new()), |n| n.read())?;
+        let databases = take("database").map_or_else(|| Ok(Vec::new()), |n| n.read())?;
         let denied = take("deny").map_or_else(|| Ok(Vec::new()), |n| n.read())?;
         let alarms = take("alarm").map_or_else(|| Ok(Vec::new()), |n| n.read())?;
         let regions = take("region").map_or_else(|| Ok(Vec::new()), |n| n.read())?;
@@ -337,6 +378,7 @@ impl Parsed {
             resources,
             budgets,
             billing,
+            databases,
             denied,
             alarms,
             regions,
@@ -530,6 +572,35 @@ impl Parsed {
         errors.extend(self.seed_alarms(workspace, &mut world));
         self.money(&mut world, &mut errors);
         self.add_costs(workspace, &mut world, &mut errors);
+        for seed in &self.databases {
+            let account = world.accounts.get_mut(&seed.environment).filter(|account| {
+                account
+                    .resources
+                    .values()
+                    .any(|r| r.kind == ResourceType::RDS_INSTANCE && r.name == seed.name.value)
+            });
+            let Some(account) = account else {
+                errors.push(Diagnostic::error(
+                    seed.name.origin,
+                    format!(
+                        "{} has no rds-instance `{}`",
+                        seed.environment, seed.name.value
+                    ),
+                ));
+                continue;
+            };
+            let database = Database {
+                engine: seed.engine.clone(),
+                engine_version: seed.engine_version.clone(),
+                instance_class: seed.instance_class.clone(),
+                size_gb: seed.size_gb,
+                encrypted: seed.encrypted,
+                snapshot_age: seed.snapshot_age.0.as_secs(),
+                newest_row_age: seed.newest_row_age.0.as_secs(),
+                orders: seed.orders,
+            };
+            account.databases.insert(seed.name.value.clone(), database);
+        }
         if errors.is_empty() {
             Ok(world)
         } else {

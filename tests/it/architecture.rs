@@ -56,6 +56,14 @@ fn only_the_aws_side_names_aws_crates() {
 fn only_apply_asks_the_cloud_to_write() {
     let found = lines_with(&[".execute("], &["apply/", "aws/"]);
     assert!(found.is_empty(), "{found:#?}");
+    let found = lines_with(&[".put_object("], &["apply/", "aws/", "drill/"]);
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+#[test]
+fn only_the_probes_of_drills_speak_sql() {
+    let found = lines_with(&["tokio_postgres"], &["drill/probe"]);
+    assert!(found.is_empty(), "{found:#?}");
 }
 
 #[test]
@@ -81,6 +89,7 @@ fn controls_have_no_clock_and_no_environment() {
             "sandbox/",
             "config/",
             "cost/export/",
+            "drill/",
             "plan/file.rs",
             "cost/cache.rs",
             // A project folder for its tests.

@@ -11,6 +11,8 @@ mod contract;
 mod contract_money;
 mod cost;
 mod cost_sources;
+mod drill;
+mod drill_machine;
 mod emulator;
 mod export_files;
 mod faults;

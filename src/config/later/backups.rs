@@ -7,6 +7,8 @@ use serde::{Deserialize, Deserializer, de};
 
 use crate::config::source::Diagnostic;
 use crate::config::values::{Period, Sourced};
+use crate::drill::expect::Expect;
+use crate::drill::spec::SourceId;
 use crate::model::Amount;
 
 /// `[backups]`
@@ -144,7 +146,11 @@ impl JsonSchema for Via {
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Limits {
+    /// For the whole drill but its cleanup; "3h" if left out.
     pub timeout: Option<Period>,
+    /// For the statement of one check; "60s" if left out.
+    pub check_timeout: Option<Period>,
+    /// A drill that is estimated to cost more does not begin; 5 if left out.
     pub cost_usd: Option<Amount>,
 }
 
@@ -167,37 +173,59 @@ impl Backups {
             ));
         }
         for (name, drill) in &self.drill {
-            let kinds = ["rds:", "aurora:", "dynamodb:", "s3-dump:"];
-            if !kinds.iter().any(|k| {
-                drill
-                    .source
-                    .strip_prefix(k)
-                    .is_some_and(|rest| !rest.is_empty())
-            }) {
-                out.push(
-                    Diagnostic::error(
-                        drill.source.origin,
-                        format!("drill `{name}`: `{}` is not a source", drill.source.value),
-                    )
+            out.extend(drill.check(name));
+        }
+        out
+    }
+}
+
+impl Drill {
+    fn check(&self, name: &str) -> Vec<Diagnostic> {
+        let mut out = Vec::new();
+        let origin = self.source.origin;
+        let wrong =
+            |message: String| Diagnostic::error(origin, format!("drill `{name}`: {message}"));
+        let id = SourceId::parse(&self.source);
+        if let Err(e) = &id {
+            out.push(
+                wrong(e.clone())
                     .with_help("rds:NAME, aurora:NAME, dynamodb:NAME or s3-dump:BUCKET/PREFIX"),
-                );
-            }
-            for check in &drill.check {
-                if let Some(expect) = &check.expect
-                    && !["<", ">", "=", "!"]
-                        .iter()
-                        .any(|op| expect.trim_start().starts_with(op))
-                {
-                    out.push(
-                        Diagnostic::error(
-                            expect.origin,
-                            format!("drill `{name}`: `{}` is not an expectation", expect.value),
-                        )
-                        .with_help(
-                            "begin with a comparison: \"> 0\", \"= 42\", \"<= 24\", \"!= 0\"",
-                        ),
-                    );
+            );
+        }
+        let file_safe = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        if name.is_empty() || name.len() > 60 || !name.chars().all(file_safe) {
+            out.push(wrong(
+                "a name has letters, digits, - and _, at most 60".to_owned(),
+            ));
+        }
+        let sql = !matches!(id, Ok(SourceId::DynamoDb(_)));
+        if let Some(scratch) = self.restore.as_ref().and_then(|r| r.scratch.as_ref())
+            && !["postgres://", "postgresql://"]
+                .iter()
+                .any(|scheme| scratch.starts_with(scheme))
+        {
+            out.push(wrong(
+                "`scratch` is the URL of a PostgreSQL server: \"postgres://user@host/database\""
+                    .to_owned(),
+            ));
+        }
+        for check in &self.check {
+            match &check.expect {
+                Some(expect) => {
+                    if let Err(e) = Expect::parse(expect) {
+                        let text = format!("drill `{name}`: {e}");
+                        out.push(Diagnostic::error(expect.origin, text).with_help(
+                            "begin with a comparison: \"> 0\", \"= 42\", \"<= 24\", \"!= 'failed'\", \"between 1 and 5\"",
+                        ));
+                    }
                 }
+                None if sql => {
+                    out.push(wrong("a check without `expect` proves nothing".to_owned()))
+                }
+                None => {}
+            }
+            if sql && check.sql.as_ref().is_none_or(|text| text.trim().is_empty()) {
+                out.push(wrong("a check needs `sql`".to_owned()));
             }
         }
         out

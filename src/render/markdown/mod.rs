@@ -7,6 +7,7 @@ mod apply;
 mod audit;
 mod block;
 mod cost;
+mod drill;
 pub(super) mod escape;
 mod explain;
 mod plan;
@@ -14,6 +15,7 @@ mod plan;
 pub use apply::apply;
 pub use audit::audit;
 pub use cost::{cost, cost_explained};
+pub use drill::{drill_list, drill_plans, drill_swept, drill_verified, drills};
 pub use explain::{catalog, explain, help};
 pub use plan::plan;
 

@@ -1,0 +1,561 @@
+mod look;
+
+use std::io::IsTerminal;
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use super::context::{Interrupt, Progress};
+use super::session::{Session, aws, guard, load, project_dir, sandbox_state, state_dir, target};
+use super::{Failure, Format, Global, Outcome, exit, json_head};
+use crate::cloud::store::BucketPlace;
+use crate::cloud::{Cloud, Target};
+use crate::config::Loaded;
+use crate::config::source::suggest;
+use crate::drill::chain::{Bucket, Chain};
+use crate::drill::dump::Dump;
+use crate::drill::journal::new_run_id;
+use crate::drill::machine::{self, Finished, Request, money, span};
+use crate::drill::probe::Connection;
+use crate::drill::record::{Outcome as Result_, Record, StepRecord, Trigger, now, seconds};
+use crate::drill::source::{Listener, Preflight, Source, Stop};
+use crate::drill::spec::{SourceId, Spec};
+use crate::drill::sweep::{Swept, sweep};
+use crate::drill::trigger;
+use crate::render::{self, DrillPlanView, DrillView, SweptView};
+use crate::sandbox::Sandbox;
+use crate::sandbox::rds::SandboxRds;
+use crate::sandbox::world::World;
+
+#[derive(Debug, Subcommand)]
+pub enum DrillCommand {
+    /// What a run would do, what it would cost and how long it would take; restores nothing
+    Plan(Names),
+    /// Restore a backup into a copy, check the data, remove the copy, and record it
+    ///
+    /// Exit codes: 0 all passed, 2 one failed or missed its objective, 1 one could not run,
+    /// 130/143 interrupted after cleaning up. What an earlier run left behind is removed first.
+    Run(Names),
+    /// The records of drills, the newest last
+    List(ListArgs),
+    /// One record with its timeline and checks
+    Show {
+        /// Run id, or the beginning of one; the newest record, if none is named
+        run: Option<String>,
+    },
+    /// Check the chain of records on this machine and in the evidence bucket
+    ///
+    /// Exits with 2 where it is broken, and says where.
+    Verify {
+        /// Only what is on this machine
+        #[arg(long)]
+        local: bool,
+    },
+    /// Remove what killed drills left behind
+    Gc {
+        /// Only say what would be removed, and which guards passed
+        #[arg(long)]
+        dry_run: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct Names {
+    /// Drills, as in [backups.drill.NAME]; all, if none is named
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    /// Only this drill
+    pub name: Option<String>,
+    /// Only so many, the newest
+    #[arg(long, value_name = "N")]
+    pub last: Option<usize>,
+}
+
+pub async fn run(global: &Global, command: &DrillCommand) -> Outcome {
+    match command {
+        DrillCommand::Plan(args) => plan(global, args).await,
+        DrillCommand::Run(args) => run_drills(global, args).await,
+        DrillCommand::List(args) => look::list(global, args).await,
+        DrillCommand::Show { run } => look::show(global, run.as_deref()).await,
+        DrillCommand::Verify { local } => look::verify(global, *local).await,
+        DrillCommand::Gc { dry_run } => gc(global, *dry_run).await,
+    }
+}
+
+/// A project with its drills and the door to its accounts.
+struct Opened {
+    session: Session,
+    world: Option<World>,
+    /// With the stage that each environment is at.
+    specs: Vec<(Spec, String)>,
+}
+
+impl Opened {
+    fn new(global: &Global, names: &[String]) -> Result<Opened, Failure> {
+        let (loaded, world, state) = load(global)?;
+        global.print_warnings(&loaded);
+        let cloud: Box<dyn Cloud> = match (&world, &global.sandbox) {
+            (Some(world), Some(name)) => {
+                let path = sandbox_state(&state, name);
+                Box::new(Sandbox::persistent(world.clone(), path).map_err(Failure::new)?)
+            }
+            _ => Box::new(aws(global)),
+        };
+        let session = Session {
+            loaded,
+            cloud,
+            sandbox: global.sandbox.clone(),
+            state,
+        };
+        let mut specs = Vec::new();
+        for (target, resolved) in session.environments(global, None)? {
+            let stage = resolved.stage.name.value.clone();
+            let all = Spec::all(&target, &resolved).map_err(Failure::new)?;
+            specs.extend(all.into_iter().map(|spec| (spec, stage.clone())));
+        }
+        let known: Vec<String> = specs.iter().map(|(s, _)| s.name.clone()).collect();
+        if known.is_empty() {
+            return Err(
+                Failure::new("no drill is configured for these environments").help(
+                    "add a table [backups.drill.NAME] to policies/backups.toml; `opsctl drill run orders --sandbox` shows one",
+                ),
+            );
+        }
+        for name in names {
+            if !known.contains(name) {
+                let failure = Failure::new(format!("there is no drill `{name}`"));
+                return Err(match suggest(name, known.iter().map(String::as_str)) {
+                    Some(close) => failure.help(format!("did you mean `{close}`?")),
+                    None => failure.help(format!("there are: {}", known.join(", "))),
+                });
+            }
+        }
+        specs.retain(|(spec, _)| names.is_empty() || names.contains(&spec.name));
+        Ok(Opened {
+            session,
+            world,
+            specs,
+        })
+    }
+
+    /// The source of a drill, if this version can restore it.
+    fn source<'a>(
+        &'a self,
+        spec: &'a Spec,
+        run_id: &'a str,
+    ) -> Result<Box<dyn Source + 'a>, Failure> {
+        if let Some(world) = &self.world {
+            let account = world.accounts.get(&spec.target.environment);
+            if let Some(source) = SandboxRds::new(account, spec, run_id) {
+                return Ok(Box::new(source));
+            }
+        }
+        if let Some(source) = Dump::new(self.session.cloud.objects(), spec, run_id) {
+            return Ok(Box::new(source));
+        }
+        let kind = match spec.id {
+            SourceId::Rds(_) => "rds:",
+            SourceId::Aurora(_) => "aurora:",
+            SourceId::DynamoDb(_) => "dynamodb:",
+            SourceId::Dump { .. } => "s3-dump:",
+        };
+        Err(Failure::new(format!(
+            "drill `{}`: {kind} sources cannot be restored by this version",
+            spec.name
+        ))
+        .help("s3-dump: sources can; rds: ones in the sandbox"))
+    }
+
+    async fn guard(&self) -> Result<(), Failure> {
+        let mut targets: Vec<&Target> = self.specs.iter().map(|(s, _)| &s.target).collect();
+        targets.dedup_by_key(|t| t.environment.clone());
+        guard(self.session.cloud.as_ref(), &targets).await
+    }
+}
+
+/// The evidence bucket, where the project has one; sandbox records never go there.
+async fn evidence<'a>(
+    global: &Global,
+    loaded: &Loaded,
+    cloud: &'a dyn Cloud,
+) -> Result<Option<Bucket<'a>>, Failure> {
+    let (Some(workspace), None) = (&loaded.workspace, &global.sandbox) else {
+        return Ok(None);
+    };
+    let Some(evidence) = &workspace.evidence else {
+        return Ok(None);
+    };
+    let Some(environment) = workspace.environments.get(&evidence.environment.value) else {
+        return Ok(None);
+    };
+    let target = target(&evidence.environment, environment);
+    guard(cloud, &[&target]).await?;
+    let asked_in = target.regions.first().cloned().unwrap_or_default();
+    let region = cloud
+        .objects()
+        .bucket_region(&target, &asked_in, &evidence.bucket)
+        .await
+        .map_err(|e| {
+            Failure::new(format!(
+                "the evidence bucket {} cannot be reached, so no drill was begun: {e}",
+                evidence.bucket
+            ))
+        })?;
+    let prefix = match evidence.prefix.as_str() {
+        "" => String::new(),
+        prefix if prefix.ends_with('/') => prefix.to_owned(),
+        prefix => format!("{prefix}/"),
+    };
+    Ok(Some(Bucket {
+        store: cloud.objects(),
+        place: BucketPlace {
+            target,
+            region,
+            bucket: evidence.bucket.clone(),
+        },
+        prefix: format!("{prefix}{}/", workspace.project.name.value),
+    }))
+}
+
+fn triggered_by() -> Trigger {
+    let env = |name: &str| std::env::var(name).ok();
+    trigger::detect(&env, std::io::stderr().is_terminal())
+}
+
+/// The scratch server that a drill of the configuration names.
+fn scratch_of(specs: &[(Spec, String)], name: &str) -> Option<Connection> {
+    let (spec, _) = specs.iter().find(|(s, _)| s.name == name)?;
+    let url = spec.restore.scratch.as_ref()?;
+    Connection::from_url(url, std::env::var("PGPASSWORD").ok()).ok()
+}
+
+struct Shown(Progress);
+
+impl Listener for Shown {
+    fn step(&self, drill: &str, step: &str) {
+        self.0.say(format!("{drill}: {step}"));
+    }
+
+    fn progress(&self, drill: &str, text: &str) {
+        self.0.say(format!("{drill}: {text}"));
+    }
+
+    fn done(&self, drill: &str, step: &StepRecord) {
+        tracing::info!(drill, step = step.step, detail = step.detail, "done");
+    }
+}
+
+async fn run_drills(global: &Global, args: &Names) -> Outcome {
+    let interrupt = Interrupt::listen();
+    let opened = Opened::new(global, &args.names)?;
+    opened.guard().await?;
+    let session = &opened.session;
+    let bucket = evidence(global, &session.loaded, session.cloud.as_ref()).await?;
+    let resolve = |name: &str| scratch_of(&opened.specs, name);
+    let swept = sweep(&session.state, bucket.as_ref(), &resolve, false).await;
+    tell_swept(global, &swept);
+    let trigger = triggered_by();
+    let interrupted_by = || match interrupt.code() {
+        Some(exit::TERMINATED) => "terminated (SIGTERM)".to_owned(),
+        _ => "interrupted (SIGINT)".to_owned(),
+    };
+    let listener = Shown(Progress::spinner(global, "drill"));
+    let mut views = Vec::new();
+    let mut refused = Vec::new();
+    for (spec, _) in &opened.specs {
+        if interrupt.code().is_some() {
+            break;
+        }
+        let run_id = new_run_id();
+        let request = Request {
+            spec,
+            run_id: &run_id,
+            state: &session.state,
+            sandbox: session.sandbox.as_deref(),
+            trigger: trigger.clone(),
+            bucket: bucket.as_ref(),
+            cancel: &interrupt.cancel,
+            interrupted_by: &interrupted_by,
+            listener: &listener,
+        };
+        let source = match opened.source(spec, &run_id) {
+            Ok(source) => source,
+            Err(failure) => {
+                refused.push(failure);
+                continue;
+            }
+        };
+        match machine::run(source, &request).await {
+            Ok(finished) => views.push(view(finished)),
+            Err(e) => refused.push(Failure::new(format!("drill `{}`: {e}", spec.name))),
+        }
+    }
+    drop(listener);
+    for failure in &refused {
+        global.print_failure(failure);
+    }
+    if !views.is_empty() || refused.is_empty() {
+        emit_records(global, &opened, &views)?;
+    }
+    let any = |result: Result_| views.iter().any(|v| v.record.result == result);
+    Ok(match interrupt.code() {
+        Some(code) => code,
+        None if any(Result_::Failed) || any(Result_::MissedObjective) => exit::ATTENTION,
+        None if any(Result_::Aborted) || !refused.is_empty() => exit::FAILED,
+        None if views.iter().any(|v| v.upload_error.is_some()) => exit::FAILED,
+        None => exit::OK,
+    })
+}
+
+fn view(finished: Finished) -> DrillView {
+    let appended = finished.appended;
+    let uploaded = match &appended.uploaded {
+        Some((url, Some(lock))) => format!("{url} (locked: {lock})"),
+        Some((url, None)) => url.clone(),
+        None => String::new(),
+    };
+    DrillView {
+        path: appended.path.display().to_string(),
+        journal: finished.journal.display().to_string(),
+        uploaded,
+        upload_error: appended.upload_error,
+        help: finished.help,
+        record: appended.record,
+    }
+}
+
+fn tell_swept(global: &Global, swept: &Swept) {
+    for thing in &swept.things {
+        match &thing.kept {
+            None => global.say(&format!(
+                "removed what an earlier drill left: {}",
+                thing.what
+            )),
+            Some(why) => global.say(&format!("warning: left as it is: {}: {why}", thing.what)),
+        }
+    }
+    for trouble in &swept.trouble {
+        global.say(&format!("warning: {trouble}"));
+    }
+}
+
+/// The head of the JSON documents, with who and where.
+fn head(global: &Global, opened: Option<&Opened>) -> Value {
+    let mut document = json_head("drill");
+    if let Some(opened) = opened {
+        let mut scope: Vec<Value> = opened
+            .specs
+            .iter()
+            .map(|(spec, stage)| {
+                json!({
+                    "environment": spec.target.environment, "account": spec.target.account,
+                    "region": spec.target.regions.first(), "stage": stage,
+                })
+            })
+            .collect();
+        scope.dedup();
+        document["scope"] = json!(scope);
+        document["api"] = json!(opened.session.cloud.meter().snapshot());
+    }
+    if let Some(sandbox) = &global.sandbox {
+        document["sandbox"] = json!(sandbox);
+    }
+    document
+}
+
+fn emit_records(global: &Global, opened: &Opened, views: &[DrillView]) -> Result<(), Failure> {
+    match global.format {
+        Format::Json => {
+            let mut document = head(global, Some(opened));
+            document["drills"] = json!(views.iter().map(|v| &v.record).collect::<Vec<_>>());
+            document["evidence"] = json!(
+                views
+                    .iter()
+                    .map(|v| json!({
+                        "run_id": v.record.run_id, "path": v.path, "journal": v.journal,
+                        "uploaded": v.uploaded, "upload_error": v.upload_error,
+                    }))
+                    .collect::<Vec<_>>()
+            );
+            global.emit_json(&document)
+        }
+        Format::Markdown => global.emit(&render::markdown::drills(views)),
+        _ => global.emit(&render::human::drills(views, &global.style())),
+    }
+}
+
+async fn plan(global: &Global, args: &Names) -> Outcome {
+    let opened = Opened::new(global, &args.names)?;
+    opened.guard().await?;
+    let (records, _) = Chain::new(&opened.session.state, global.sandbox.as_deref()).read();
+    let mut views = Vec::new();
+    let mut documents = Vec::new();
+    let mut code = exit::OK;
+    for (spec, _) in &opened.specs {
+        let run_id = new_run_id();
+        let looked = match opened.source(spec, &run_id) {
+            Ok(mut source) => source.preflight(now()).await,
+            Err(failure) => Err(Stop::CouldNotRun(failure.message, failure.help)),
+        };
+        let last = records.iter().rev().find(|r| {
+            r.drill == spec.name && r.environment == spec.target.environment && r.passed()
+        });
+        let view = plan_view(spec, looked, last, &mut code);
+        documents.push(json!({
+            "drill": view.drill, "environment": view.environment, "source": view.source,
+            "recovery_point": view.recovery_point, "objective": view.objective, "cost": view.cost,
+            "time": view.time, "limits": view.limits, "policy": view.policy, "steps": view.steps,
+            "warnings": view.warnings, "stop": view.stop, "help": view.help,
+        }));
+        views.push(view);
+    }
+    match global.format {
+        Format::Json => {
+            let mut document = head(global, Some(&opened));
+            document["drills"] = json!([]);
+            document["planned"] = json!(documents);
+            global.emit_json(&document)?;
+        }
+        Format::Markdown => global.emit(&render::markdown::drill_plans(&views))?,
+        _ => global.emit(&render::human::drill_plans(&views, &global.style()))?,
+    }
+    Ok(code)
+}
+
+fn plan_view(
+    spec: &Spec,
+    looked: Result<Preflight, Stop>,
+    last: Option<&Record>,
+    code: &mut i32,
+) -> DrillPlanView {
+    let objective = [("RTO", spec.rto), ("RPO", spec.rpo)]
+        .iter()
+        .filter_map(|(name, d)| d.map(|d| format!("{name} {}", span(seconds(d)))))
+        .collect::<Vec<_>>()
+        .join(", ");
+    let mut view = DrillPlanView {
+        drill: spec.name.clone(),
+        environment: spec.target.environment.clone(),
+        source: spec.source.clone(),
+        objective,
+        limits: format!(
+            "{} and {} USD",
+            span(seconds(spec.timeout)),
+            spec.cost_usd.normalize()
+        ),
+        policy: format!("{}:{}", spec.policy_file, spec.policy_line),
+        ..DrillPlanView::default()
+    };
+    let stop = match looked {
+        Err(stop) => Some(stop),
+        Ok(preflight) => {
+            if let Some(point) = &preflight.recovery_point {
+                view.recovery_point = format!(
+                    "{} {}, {} old ({} {})",
+                    point.kind,
+                    point.arn,
+                    span(point.age_seconds),
+                    point.data_time_basis,
+                    point.data_time
+                );
+            }
+            view.cost = format!(
+                "about {} USD: {}",
+                money(preflight.estimated_cost_usd),
+                preflight.cost_basis
+            );
+            let measured = last.and_then(|r| Some((r, r.measured.time_to_verified_seconds?)));
+            view.time = match (measured, preflight.estimated_seconds) {
+                (Some((record, took)), _) => {
+                    format!("{} the last time ({})", span(took), record.run_id)
+                }
+                (None, Some(estimate)) => format!("about {}, by its size", span(estimate)),
+                (None, None) => "not known before the first run".to_owned(),
+            };
+            view.steps = preflight.steps;
+            view.warnings = preflight.warnings;
+            let age = preflight.recovery_point.as_ref().map(|p| p.age_seconds);
+            match (preflight.stop, age, spec.rpo) {
+                (Some(stop), _, _) => Some(stop),
+                (None, Some(age), Some(rpo)) if age > seconds(rpo) => Some(Stop::Missed(format!(
+                    "the newest recovery point is {} old, and the objective (RPO) is {}",
+                    span(age),
+                    span(seconds(rpo))
+                ))),
+                _ if preflight.estimated_cost_usd > spec.cost_usd => {
+                    Some(Stop::could_not_run(format!(
+                        "it would cost about {} USD, more than limits.cost_usd",
+                        money(preflight.estimated_cost_usd)
+                    )))
+                }
+                _ => None,
+            }
+        }
+    };
+    match stop {
+        Some(Stop::Failed(why) | Stop::Missed(why)) => {
+            view.stop = Some(why);
+            *code = exit::ATTENTION;
+        }
+        Some(Stop::CouldNotRun(why, help)) => {
+            view.stop = Some(why);
+            view.help = help;
+            if *code == exit::OK {
+                *code = exit::FAILED;
+            }
+        }
+        None => {}
+    }
+    view
+}
+
+/// The state of the project of this call; evidence can be looked at without any other file.
+fn state(global: &Global) -> Result<std::path::PathBuf, Failure> {
+    Ok(state_dir(project_dir(global)?.as_ref()))
+}
+
+async fn gc(global: &Global, dry_run: bool) -> Outcome {
+    let state = state(global)?;
+    // Without any project the folders on this machine can be swept all the same.
+    let opened = Opened::new(global, &[]).ok();
+    let bucket = match &opened {
+        Some(opened) if !dry_run => {
+            evidence(
+                global,
+                &opened.session.loaded,
+                opened.session.cloud.as_ref(),
+            )
+            .await?
+        }
+        _ => None,
+    };
+    let resolve = |name: &str| scratch_of(opened.as_ref().map_or(&[][..], |o| &o.specs), name);
+    let swept = sweep(&state, bucket.as_ref(), &resolve, dry_run).await;
+    let clean = swept.is_clean();
+    let view = SweptView {
+        dry_run,
+        records: swept.records.into_iter().map(|a| a.record).collect(),
+        things: swept.things,
+        trouble: swept.trouble,
+    };
+    match global.format {
+        Format::Json => {
+            let mut document = head(global, None);
+            document["drills"] = json!(view.records);
+            document["dry_run"] = json!(view.dry_run);
+            document["leftovers"] = json!(view.things);
+            document["trouble"] = json!(view.trouble);
+            global.emit_json(&document)?;
+        }
+        Format::Markdown => global.emit(&render::markdown::drill_swept(&view))?,
+        _ => global.emit(&render::human::drill_swept(&view, &global.style()))?,
+    }
+    Ok(match clean {
+        true => exit::OK,
+        false => exit::FAILED,
+    })
+}

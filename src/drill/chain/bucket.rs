@@ -1,0 +1,207 @@
+//! The chain in the evidence bucket.
+
+use super::{Chain, Link, Verified, links};
+use crate::cloud::CloudError;
+use crate::cloud::store::{BucketPlace, ObjectStore, read_small};
+use crate::drill::record::Record;
+
+/// No record comes near this size, in bytes.
+const MOST: usize = 4 << 20;
+
+/// The same chain in the evidence bucket.
+pub struct Bucket<'a> {
+    pub store: &'a dyn ObjectStore,
+    pub place: BucketPlace,
+    /// Ends with `/`, or is empty.
+    pub prefix: String,
+}
+
+/// Why a record is not in the bucket.
+pub(super) enum Put {
+    /// The number is another record's.
+    Taken(Box<Record>),
+    Failed(String),
+}
+
+fn told(e: &CloudError) -> String {
+    e.to_string()
+}
+
+impl Bucket<'_> {
+    fn key(&self, sequence: u64) -> String {
+        format!("{}drill-{sequence:08}.json", self.prefix)
+    }
+
+    pub(super) fn url(&self, record: &Record) -> String {
+        format!("s3://{}/{}", self.place.bucket, self.key(record.sequence))
+    }
+
+    /// The numbers that are there, in order.
+    async fn numbers(&self) -> Result<Vec<u64>, String> {
+        let stem = format!("{}drill-", self.prefix);
+        let listed = self
+            .store
+            .list_objects(&self.place, &stem, None)
+            .await
+            .map_err(|e| told(&e))?;
+        let mut numbers: Vec<u64> = listed
+            .iter()
+            .filter_map(|o| {
+                o.key
+                    .strip_prefix(&stem)?
+                    .strip_suffix(".json")?
+                    .parse()
+                    .ok()
+            })
+            .collect();
+        numbers.sort_unstable();
+        Ok(numbers)
+    }
+
+    async fn bytes(&self, sequence: u64) -> Result<Vec<u8>, String> {
+        read_small(self.store, &self.place, &self.key(sequence), MOST)
+            .await
+            .map_err(|e| told(&e))
+    }
+
+    async fn get(&self, sequence: u64) -> Result<Record, String> {
+        Record::read(&self.bytes(sequence).await?)
+            .map_err(|e| format!("s3://{}/{}: {e}", self.place.bucket, self.key(sequence)))
+    }
+
+    pub(super) async fn put(&self, record: &Record) -> Result<(), Put> {
+        let put = self
+            .store
+            .put_object(
+                &self.place,
+                &self.key(record.sequence),
+                record.text().into_bytes(),
+                "application/json",
+            )
+            .await;
+        match put {
+            Ok(()) => Ok(()),
+            Err(e) if e.code == "PreconditionFailed" || e.maybe_done => {
+                let there = self.get(record.sequence).await.map_err(Put::Failed)?;
+                // Our own first try, whose answer was lost.
+                if there.sha256 == record.sha256 {
+                    return Ok(());
+                }
+                Err(Put::Taken(Box::new(there)))
+            }
+            Err(e) => Err(Put::Failed(told(&e))),
+        }
+    }
+
+    /// Until when an object may not be deleted, where the bucket locks what is put into it.
+    pub(super) async fn retained(&self, record: &Record) -> Option<String> {
+        let head = self
+            .store
+            .head_object(&self.place, &self.key(record.sequence))
+            .await
+            .ok()?;
+        let (mode, until) = head.retained?;
+        Some(format!("{mode} until {until:.0}"))
+    }
+
+    /// Brings both chains to the same length: uploads what an earlier run could not, fetches what
+    /// other machines wrote. A machine without any record stays without: it goes on from the
+    /// newest one in the bucket.
+    pub(super) async fn meet(
+        &self,
+        chain: &Chain,
+        local: &[Record],
+    ) -> Result<Option<Link>, String> {
+        let newest = self.numbers().await?.last().copied();
+        let tip = match newest {
+            Some(number) => Some(Link::of(&self.get(number).await?)),
+            None => None,
+        };
+        let Some(last) = local.last() else {
+            return Ok(tip);
+        };
+        let reached = tip.as_ref().map_or(0, |t| t.sequence);
+        let mut tip = tip;
+        for record in local.iter().filter(|r| r.sequence > reached) {
+            let follows =
+                record.previous_sha256.as_deref() == tip.as_ref().map(|t| t.sha256.as_str());
+            if !follows {
+                return Err(format!(
+                    "the record {} on this machine does not follow number {} in s3://{}/{}: look with `opsctl drill verify`",
+                    record.run_id,
+                    record.sequence.saturating_sub(1),
+                    self.place.bucket,
+                    self.prefix
+                ));
+            }
+            match self.put(record).await {
+                Ok(()) => tip = Some(Link::of(record)),
+                Err(Put::Taken(_)) => return Err("another run took the next number".to_owned()),
+                Err(Put::Failed(e)) => return Err(e),
+            }
+        }
+        for number in last.sequence + 1..=reached {
+            chain.write(&self.get(number).await?)?;
+        }
+        Ok(tip)
+    }
+
+    /// Whether the chain in the bucket holds, and the one on disk is a part of it.
+    ///
+    /// # Errors
+    /// It could not be read.
+    pub async fn verify(&self, local: &[Record]) -> Result<Verified, String> {
+        use futures::stream::{self, StreamExt};
+        let numbers = self.numbers().await?;
+        let mut records = Vec::new();
+        let mut broken = Vec::new();
+        let mut all = stream::iter(numbers)
+            .map(|number| async move { (number, self.bytes(number).await) })
+            .buffered(16);
+        while let Some((number, bytes)) = all.next().await {
+            match Record::read(&bytes?) {
+                Ok(record) if record.sequence == number => records.push(record),
+                Ok(record) => broken.push(format!(
+                    "{} holds record number {}: it was renamed or copied",
+                    self.key(number),
+                    record.sequence
+                )),
+                Err(e) => broken.push(format!("{}: {e}", self.key(number))),
+            }
+        }
+        broken.extend(links(&records, None));
+        for record in local {
+            let there = records.iter().find(|r| r.sequence == record.sequence);
+            match there {
+                Some(there) if there.sha256 == record.sha256 => {}
+                Some(there) => broken.push(format!(
+                    "number {} is {} in the bucket and {} on this machine",
+                    record.sequence, there.run_id, record.run_id
+                )),
+                None => broken.push(format!(
+                    "{} (number {}) is on this machine but not in the bucket",
+                    record.run_id, record.sequence
+                )),
+            }
+        }
+        Ok(Verified {
+            chain: format!("s3://{}/{}", self.place.bucket, self.prefix),
+            records: records.len() as u64,
+            newest: records.last().map(|r| r.run_id.clone()),
+            broken,
+        })
+    }
+
+    /// All records of the bucket, in order.
+    ///
+    /// # Errors
+    /// One could not be read, or is not as it was written.
+    pub async fn read(&self) -> Result<Vec<Record>, String> {
+        use futures::stream::{self, StreamExt, TryStreamExt};
+        stream::iter(self.numbers().await?)
+            .map(|number| self.get(number))
+            .buffered(16)
+            .try_collect()
+            .await
+    }
+}

@@ -1,0 +1,155 @@
+//! Which of the objects under a prefix is the newest dump.
+
+use jiff::Timestamp;
+
+use crate::cloud::store::StoredObject;
+
+/// One dump: an object, or the files of one in the directory format.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    /// The key of the object, or of the folder with a `/` at its end.
+    pub key: String,
+    pub objects: Vec<StoredObject>,
+    /// Of a folder the earliest: the data is as old as the first file.
+    pub data_time: Timestamp,
+    /// Of a folder the latest.
+    pub written: Timestamp,
+}
+
+impl Candidate {
+    pub fn is_folder(&self) -> bool {
+        self.key.ends_with('/')
+    }
+
+    pub fn bytes(&self) -> u64 {
+        self.objects.iter().map(|o| o.bytes).sum()
+    }
+}
+
+/// What tools write beside their dumps.
+const BESIDE: [&str; 11] = [
+    ".asc",
+    ".json",
+    ".log",
+    ".md5",
+    ".md5sum",
+    ".sha1",
+    ".sha256",
+    ".sha256sum",
+    ".sha512",
+    ".sig",
+    ".txt",
+];
+
+/// All dumps under a prefix, the newest first.
+///
+/// A folder with a `toc.dat` is one dump. An object without any bytes is one too, and the newest if
+/// it is the newest: a job that uploads nothing must not hide behind yesterday's dump.
+pub fn candidates(objects: Vec<StoredObject>) -> Vec<Candidate> {
+    let folders: Vec<String> = objects
+        .iter()
+        .filter_map(|o| o.key.strip_suffix("toc.dat"))
+        .filter(|folder| folder.is_empty() || folder.ends_with('/'))
+        .map(str::to_owned)
+        .collect();
+    let mut out: Vec<Candidate> = Vec::new();
+    for object in objects {
+        if object.key.ends_with('/') {
+            continue;
+        }
+        let folder = folders.iter().find(|f| {
+            object
+                .key
+                .strip_prefix(f.as_str())
+                .is_some_and(|rest| !rest.contains('/'))
+        });
+        if let Some(folder) = folder {
+            let key = if folder.is_empty() {
+                "/"
+            } else {
+                folder.as_str()
+            };
+            match out.iter_mut().find(|c| c.key == key) {
+                Some(candidate) => {
+                    candidate.data_time = candidate.data_time.min(object.modified);
+                    candidate.written = candidate.written.max(object.modified);
+                    candidate.objects.push(object);
+                }
+                None => out.push(Candidate {
+                    key: key.to_owned(),
+                    data_time: object.modified,
+                    written: object.modified,
+                    objects: vec![object],
+                }),
+            }
+        } else if !BESIDE.iter().any(|end| object.key.ends_with(end)) {
+            out.push(Candidate {
+                key: object.key.clone(),
+                data_time: object.modified,
+                written: object.modified,
+                objects: vec![object],
+            });
+        }
+    }
+    out.sort_by(|a, b| (b.written, &b.key).cmp(&(a.written, &a.key)));
+    out
+}
+
+/// Why an object cannot be read now, if so.
+///
+/// Source: S3 API reference, HeadObject, `x-amz-restore`.
+pub fn unreadable(storage_class: &str, restore: Option<&str>) -> Option<String> {
+    if !matches!(storage_class, "GLACIER" | "DEEP_ARCHIVE") {
+        return None;
+    }
+    match restore {
+        Some(state) if state.contains("ongoing-request=\"false\"") => None,
+        Some(_) => Some(format!(
+            "it is in {storage_class}, and its restore is still going on"
+        )),
+        None => Some(format!(
+            "it is in {storage_class}: it can be read only after a restore that takes hours (`aws s3api restore-object`), which no recovery time of minutes allows; keep the newest dumps in STANDARD, STANDARD_IA or GLACIER_IR"
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object(key: &str, second: i64, bytes: u64) -> StoredObject {
+        StoredObject {
+            key: key.to_owned(),
+            bytes,
+            modified: Timestamp::from_second(second).unwrap(),
+            storage_class: "STANDARD".to_owned(),
+            etag: String::new(),
+        }
+    }
+
+    #[test]
+    fn the_newest_dump_is_chosen_whatever_its_form() {
+        let all = candidates(vec![
+            object("pg/", 99, 0),
+            object("pg/a.dump", 10, 5),
+            object("pg/b.dump", 20, 0),
+            object("pg/b.dump.sha256", 21, 64),
+            object("pg/dir/3345.dat.gz", 14, 1),
+            object("pg/dir/toc.dat", 15, 2),
+        ]);
+        let keys: Vec<&str> = all.iter().map(|c| c.key.as_str()).collect();
+        assert_eq!(keys, ["pg/b.dump", "pg/dir/", "pg/a.dump"]);
+        assert_eq!(all[1].data_time, Timestamp::from_second(14).unwrap());
+        assert_eq!((all[1].bytes(), all[1].objects.len()), (3, 2));
+    }
+
+    #[test]
+    fn archived_objects_are_unreadable_until_they_are_restored() {
+        assert_eq!(unreadable("STANDARD", None), None);
+        assert_eq!(unreadable("GLACIER_IR", None), None);
+        assert!(unreadable("GLACIER", None).is_some());
+        assert!(unreadable("DEEP_ARCHIVE", Some("ongoing-request=\"true\"")).is_some());
+        let done = "ongoing-request=\"false\", expiry-date=\"Fri, 21 Dec 2026 00:00:00 GMT\"";
+        assert_eq!(unreadable("GLACIER", Some(done)), None);
+    }
+}

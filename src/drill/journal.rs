@@ -1,0 +1,271 @@
+//! What a drill is about to do, on disk before it does it; and what is left by one that was killed.
+
+use std::fs::{File, TryLockError};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::record::{Cleanup, Record};
+
+/// A thing that outlives the process unless it is removed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "thing", rename_all = "kebab-case")]
+pub enum Thing {
+    /// A private folder with a scratch PostgreSQL and a dump in it.
+    ScratchFolder { path: PathBuf },
+    /// A database on a server that was named in `scratch`.
+    ScratchDatabase { drill: String, database: String },
+    /// A copy in the cloud, under a name that no other run gives.
+    Copy {
+        kind: String,
+        region: String,
+        id: String,
+    },
+}
+
+/// The journal of one run; every line is on disk when its function returns. The file is locked for
+/// as long as the run lives.
+#[derive(Debug)]
+pub struct Journal {
+    run_id: String,
+    path: PathBuf,
+    file: Mutex<File>,
+}
+
+/// One line.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Line {
+    event: String,
+    at: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    step: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    thing: Option<Thing>,
+    /// The evidence as far as it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    draft: Option<Box<Record>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cleanup: Option<Cleanup>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    note: Option<serde_json::Value>,
+}
+
+impl Line {
+    fn new(event: &str) -> Line {
+        Line {
+            event: event.to_owned(),
+            at: Timestamp::now(),
+            step: None,
+            thing: None,
+            draft: None,
+            cleanup: None,
+            note: None,
+        }
+    }
+}
+
+/// An id that sorts by time and that no two runs share.
+pub fn new_run_id() -> String {
+    format!(
+        "{}-{:06x}",
+        Timestamp::now().strftime("%Y%m%dT%H%M%SZ"),
+        fastrand::u32(..0x100_0000)
+    )
+}
+
+impl Journal {
+    /// # Errors
+    /// The file could not be made; nothing may be done then.
+    pub fn begin(folder: &Path, run_id: &str, draft: &Record) -> std::io::Result<Journal> {
+        std::fs::create_dir_all(folder)?;
+        let path = folder.join(format!("drill-{run_id}.jsonl"));
+        let file = File::options().create_new(true).append(true).open(&path)?;
+        file.try_lock().map_err(|e| match e {
+            TryLockError::WouldBlock => std::io::Error::other("the journal is locked"),
+            TryLockError::Error(e) => e,
+        })?;
+        let journal = Journal {
+            run_id: run_id.to_owned(),
+            path,
+            file: Mutex::new(file),
+        };
+        journal.append(&Line {
+            draft: Some(Box::new(draft.clone())),
+            note: Some(json!({"pid": std::process::id()})),
+            ..Line::new("begin")
+        })?;
+        // The name of the file must survive a crash as well as its content.
+        File::open(folder)?.sync_all()?;
+        Ok(journal)
+    }
+
+    pub fn run_id(&self) -> &str {
+        &self.run_id
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn append(&self, line: &Line) -> std::io::Result<()> {
+        let mut file = self.file.lock().unwrap_or_else(|e| e.into_inner());
+        let mut text = serde_json::to_vec(line)?;
+        text.push(b'\n');
+        file.write_all(&text)?;
+        file.sync_data()
+    }
+
+    pub fn step(&self, step: &str, finished: bool) -> std::io::Result<()> {
+        self.append(&Line {
+            step: Some(step.to_owned()),
+            ..Line::new(if finished { "finished" } else { "started" })
+        })
+    }
+
+    /// Notes a thing that is about to be made; it may be made when this returns.
+    ///
+    /// # Errors
+    /// The note is not on disk, so the thing must not be made.
+    pub fn intent(&self, thing: &Thing) -> std::io::Result<()> {
+        self.append(&Line {
+            thing: Some(thing.clone()),
+            ..Line::new("intent")
+        })
+    }
+
+    /// Keeps the evidence as far as it is known, for whoever has to finish it.
+    pub fn draft(&self, draft: &Record) -> std::io::Result<()> {
+        self.append(&Line {
+            draft: Some(Box::new(draft.clone())),
+            ..Line::new("draft")
+        })
+    }
+
+    pub fn cleaned(&self, cleanup: &Cleanup) -> std::io::Result<()> {
+        self.append(&Line {
+            cleanup: Some(cleanup.clone()),
+            ..Line::new("cleaned")
+        })
+    }
+
+    /// The run is over: its record lies in the chain under this seal.
+    pub fn end(&self, sha256: &str) -> std::io::Result<()> {
+        self.append(&Line {
+            note: Some(json!({"sha256": sha256})),
+            ..Line::new("end")
+        })
+    }
+}
+
+/// The journal of a run that did not end, and that no process works on any more.
+#[derive(Debug)]
+pub struct Unfinished {
+    pub run_id: String,
+    pub things: Vec<Thing>,
+    /// Nothing is left of its things; only the record is missing.
+    pub cleaned: Option<Cleanup>,
+    pub draft: Option<Record>,
+    /// Steps that had begun, the last one last.
+    pub last_step: Option<String>,
+    pub last_at: Option<Timestamp>,
+    path: PathBuf,
+    /// Held, so that no second sweep works on it at the same time.
+    file: File,
+}
+
+impl Unfinished {
+    /// All of them in a folder. What cannot be read is told beside them.
+    pub fn find(folder: &Path) -> (Vec<Unfinished>, Vec<String>) {
+        let mut found = Vec::new();
+        let mut trouble = Vec::new();
+        let Ok(entries) = std::fs::read_dir(folder) else {
+            return (found, trouble);
+        };
+        let mut paths: Vec<PathBuf> = entries.flatten().map(|e| e.path()).collect();
+        paths.sort();
+        for path in paths {
+            let name = path
+                .file_name()
+                .and_then(|n| n.to_str())
+                .unwrap_or_default();
+            let run_id = name
+                .strip_prefix("drill-")
+                .and_then(|rest| rest.strip_suffix(".jsonl"));
+            let Some(run_id) = run_id.map(str::to_owned) else {
+                continue;
+            };
+            match Unfinished::open(&path, &run_id) {
+                Ok(Some(unfinished)) => found.push(unfinished),
+                Ok(None) => {}
+                Err(e) => trouble.push(format!("{}: {e}", path.display())),
+            }
+        }
+        (found, trouble)
+    }
+
+    fn open(path: &Path, run_id: &str) -> std::io::Result<Option<Unfinished>> {
+        let file = File::options().read(true).append(true).open(path)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            // Its run is alive.
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(e)) => return Err(e),
+        }
+        let text = std::fs::read_to_string(path)?;
+        let mut out = Unfinished {
+            run_id: run_id.to_owned(),
+            things: Vec::new(),
+            cleaned: None,
+            draft: None,
+            last_step: None,
+            last_at: None,
+            path: path.to_owned(),
+            file,
+        };
+        for line in text.lines() {
+            // The last line may be torn: what it noted was not done yet.
+            let Ok(line) = serde_json::from_str::<Line>(line) else {
+                continue;
+            };
+            out.last_at = Some(line.at);
+            match line.event.as_str() {
+                "end" => return Ok(None),
+                "started" => out.last_step = line.step,
+                _ => {}
+            }
+            out.things.extend(line.thing);
+            if let Some(draft) = line.draft {
+                out.draft = Some(*draft);
+            }
+            if line.cleanup.as_ref().is_some_and(|c| c.deleted) {
+                out.cleaned = line.cleanup;
+            }
+        }
+        Ok(Some(out))
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Notes that the run is over.
+    ///
+    /// # Errors
+    /// The note is not on disk.
+    pub fn end(mut self, sha256: &str) -> std::io::Result<()> {
+        let line = Line {
+            note: Some(json!({"sha256": sha256, "by": "sweep"})),
+            ..Line::new("end")
+        };
+        // A torn last line must not swallow this one.
+        let mut text = b"\n".to_vec();
+        text.extend(serde_json::to_vec(&line)?);
+        text.push(b'\n');
+        self.file.write_all(&text)?;
+        self.file.sync_data()
+    }
+}

@@ -1,0 +1,411 @@
+//! The steps of a drill in their order, whatever the source: preflight, restore, wait, verify, clean
+//! up, record. An interrupt or the time limit jumps to the cleanup; nothing skips it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+use super::chain::{Appended, Bucket, Chain};
+use super::journal::Journal;
+use super::lock::SourceLock;
+use super::record::{
+    Cleanup, FORMAT_VERSION, Measured, Objective, Outcome, PolicyRef, Record, SourceRecord,
+    StepRecord, Trigger, now, seconds, seconds_between,
+};
+use super::source::{Context, Listener, Source, Stop};
+use super::spec::Spec;
+
+/// Most time that the cleanup may take.
+const CLEANUP: Duration = Duration::from_secs(45 * 60);
+
+/// Everything that a run needs besides its source.
+pub struct Request<'a> {
+    pub spec: &'a Spec,
+    pub run_id: &'a str,
+    /// `.opsctl`
+    pub state: &'a Path,
+    pub sandbox: Option<&'a str>,
+    pub trigger: Trigger,
+    pub bucket: Option<&'a Bucket<'a>>,
+    pub cancel: &'a CancellationToken,
+    /// What cancelled it, in words.
+    pub interrupted_by: &'a (dyn Fn() -> String + Sync),
+    pub listener: &'a dyn Listener,
+}
+
+/// A run that has ended and is on record.
+#[derive(Debug)]
+pub struct Finished {
+    pub appended: Appended,
+    pub journal: PathBuf,
+    /// What to do about a drill that could not run.
+    pub help: Option<String>,
+    pub warnings: Vec<String>,
+}
+
+/// A record with what is known before anything happens.
+pub fn draft(spec: &Spec, run_id: &str, sandbox: Option<&str>, trigger: &Trigger) -> Record {
+    let at = now();
+    Record {
+        format_version: FORMAT_VERSION.to_owned(),
+        kind: "drill".to_owned(),
+        opsctl_version: env!("CARGO_PKG_VERSION").to_owned(),
+        run_id: run_id.to_owned(),
+        sequence: 0,
+        drill: spec.name.clone(),
+        sandbox: sandbox.map(str::to_owned),
+        started_at: at,
+        finished_at: at,
+        triggered_by: trigger.clone(),
+        policy: PolicyRef {
+            file: spec.policy_file.clone(),
+            line: spec.policy_line,
+            sha256: spec.policy_sha256.clone(),
+        },
+        environment: spec.target.environment.clone(),
+        account: spec.target.account.clone(),
+        region: spec.target.regions.first().cloned().unwrap_or_default(),
+        source: SourceRecord {
+            id: spec.source.clone(),
+            ..SourceRecord::default()
+        },
+        recovery_point: None,
+        copy: None,
+        timeline: Vec::new(),
+        objective: Objective {
+            rto_seconds: spec.rto.map(seconds),
+            rpo_seconds: spec.rpo.map(seconds),
+        },
+        measured: Measured::default(),
+        checks: Vec::new(),
+        cleanup: Cleanup::default(),
+        estimated_cost_usd: "0.00".to_owned(),
+        result: Outcome::Aborted,
+        reasons: Vec::new(),
+        previous_sha256: None,
+        sha256: String::new(),
+    }
+}
+
+/// How the part before the cleanup ended.
+enum End {
+    Whole,
+    Stopped(Stop),
+    Interrupted,
+    OutOfTime,
+}
+
+/// Runs a drill from its lock to its record.
+///
+/// # Errors
+/// It could not begin, or its record could not be written; everything else is in the record.
+pub async fn run(
+    mut source: Box<dyn Source + '_>,
+    request: &Request<'_>,
+) -> Result<Finished, String> {
+    let spec = request.spec;
+    let runs = request.state.join("runs");
+    let _lock = SourceLock::acquire(&runs, &spec.target.account, &spec.source)?;
+    let mut record = draft(spec, request.run_id, request.sandbox, &request.trigger);
+    let journal = Journal::begin(&runs, request.run_id, &record)
+        .map_err(|e| format!("the journal could not be begun, so nothing was done: {e}"))?;
+    let context = Context {
+        spec,
+        run_id: request.run_id,
+        journal: &journal,
+        listener: request.listener,
+        timeline: Mutex::default(),
+    };
+    let mut state = State::default();
+    let end = {
+        let work = body(source.as_mut(), &context, &mut record, &mut state);
+        tokio::select! {
+            result = work => match result {
+                Ok(()) => End::Whole,
+                Err(stop) => End::Stopped(stop),
+            },
+            () = request.cancel.cancelled() => End::Interrupted,
+            () = tokio::time::sleep(spec.timeout) => End::OutOfTime,
+        }
+    };
+    if let Some(learned) = source.learned() {
+        record.source = learned;
+    }
+    record.cleanup = match state.restore_began {
+        None => Cleanup {
+            deleted: true,
+            proof: vec!["nothing had been made".to_owned()],
+        },
+        Some(_) => clean_up(source.as_mut(), &context).await,
+    };
+    if let Err(e) = journal.cleaned(&record.cleanup) {
+        tracing::warn!("the journal cannot be written: {e}");
+    }
+    record.timeline = context
+        .timeline
+        .lock()
+        .unwrap_or_else(|e| e.into_inner())
+        .clone();
+    let help = judge(&mut record, &state, end, spec, request);
+    record.finished_at = now();
+    let chain = Chain::new(request.state, request.sandbox);
+    let recorded = now();
+    record.timeline.push(StepRecord {
+        step: "record".to_owned(),
+        started_at: recorded,
+        finished_at: Some(recorded),
+        detail: None,
+    });
+    let appended = chain
+        .append(record, request.bucket)
+        .await
+        .map_err(|e| format!("the evidence could not be written: {e}. The journal has it: {}; `opsctl drill gc` writes the record", journal.path().display()))?;
+    if let Err(e) = journal.end(&appended.record.sha256) {
+        tracing::warn!("the journal cannot be closed: {e}");
+    }
+    Ok(Finished {
+        appended,
+        journal: journal.path().to_owned(),
+        help,
+        warnings: state.warnings,
+    })
+}
+
+#[derive(Default)]
+struct State {
+    restore_began: Option<Timestamp>,
+    available: Option<Timestamp>,
+    verified: Option<Timestamp>,
+    warnings: Vec<String>,
+}
+
+/// Everything up to the cleanup. What it learns lands in `record` at once: the future may be
+/// dropped at any await.
+async fn body(
+    source: &mut dyn Source,
+    context: &Context<'_>,
+    record: &mut Record,
+    state: &mut State,
+) -> Result<(), Stop> {
+    let spec = context.spec;
+    let preflight = context
+        .step("preflight", async {
+            let preflight = source.preflight(now()).await?;
+            let detail = match &preflight.recovery_point {
+                Some(point) => format!(
+                    "{} {}, {} old",
+                    point.kind,
+                    point.arn,
+                    span(point.age_seconds)
+                ),
+                None => String::new(),
+            };
+            Ok((preflight, detail))
+        })
+        .await?;
+    if !preflight.region.is_empty() {
+        record.region = preflight.region.clone();
+    }
+    record.source = preflight.source.clone();
+    record.recovery_point = preflight.recovery_point.clone();
+    record.estimated_cost_usd = money(preflight.estimated_cost_usd);
+    let age = preflight.recovery_point.as_ref().map(|p| p.age_seconds);
+    record.measured.recovery_point_age_seconds = age;
+    state.warnings = preflight.warnings;
+    if let Err(e) = context.journal.draft(record) {
+        return Err(Stop::could_not_run(format!(
+            "the journal cannot be written: {e}"
+        )));
+    }
+    if let Some(stop) = preflight.stop {
+        return Err(stop);
+    }
+    if let (Some(age), Some(rpo)) = (age, spec.rpo)
+        && age > seconds(rpo)
+    {
+        return Err(Stop::Missed(format!(
+            "the newest recovery point is {} old, and the objective (RPO) is {}: nothing was restored",
+            span(age),
+            span(seconds(rpo))
+        )));
+    }
+    if preflight.estimated_cost_usd > spec.cost_usd {
+        return Err(Stop::CouldNotRun(
+            format!(
+                "the drill would cost about {} USD ({}), and limits.cost_usd is {}",
+                money(preflight.estimated_cost_usd),
+                preflight.cost_basis,
+                spec.cost_usd.normalize()
+            ),
+            Some("raise limits.cost_usd of this drill if that is meant".to_owned()),
+        ));
+    }
+    state.restore_began = Some(now());
+    record.copy = Some(source.restore(context).await?);
+    source.wait(context).await?;
+    state.available = Some(now());
+    record.checks = context
+        .step("verify", async {
+            let checks = source.verify(context).await?;
+            let passed = checks.iter().filter(|c| c.passed).count();
+            let detail = format!("{passed} of {} checks passed", checks.len());
+            Ok((checks, detail))
+        })
+        .await?;
+    state.verified = Some(now());
+    Ok(())
+}
+
+async fn clean_up(source: &mut dyn Source, context: &Context<'_>) -> Cleanup {
+    let done = context
+        .step("clean up", async {
+            let cleanup = tokio::time::timeout(CLEANUP, source.cleanup())
+                .await
+                .unwrap_or_else(|_| Cleanup {
+                    deleted: false,
+                    proof: vec![format!("not done within {}", span(seconds(CLEANUP)))],
+                });
+            let detail = cleanup.proof.join("; ");
+            Ok((cleanup, detail))
+        })
+        .await;
+    match done {
+        Ok(cleanup) => cleanup,
+        // The journal cannot be written: the cleanup itself must happen all the same.
+        Err(_) => source.cleanup().await,
+    }
+}
+
+/// Result, reasons and measured times of a run.
+fn judge(
+    record: &mut Record,
+    state: &State,
+    end: End,
+    spec: &Spec,
+    request: &Request<'_>,
+) -> Option<String> {
+    let mut reasons: Vec<String> = Vec::new();
+    let mut help = None;
+    let since = |at: Option<Timestamp>| Some(seconds_between(state.restore_began?, at?));
+    record.measured.time_to_available_seconds = since(state.available);
+    record.measured.time_to_verified_seconds = since(state.verified);
+    let step = record
+        .timeline
+        .iter()
+        .find(|s| s.finished_at.is_none())
+        .map_or_else(String::new, |s| format!(" during `{}`", s.step));
+    let mut result = match end {
+        End::Whole => {
+            let failed: Vec<String> = record
+                .checks
+                .iter()
+                .filter(|c| !c.passed)
+                .map(|c| match (&c.error, &c.actual) {
+                    (Some(e), _) => format!("check failed: {}: {e}", c.sql),
+                    (None, Some(actual)) => format!(
+                        "check failed: {} gave {actual}, expected {}",
+                        c.sql, c.expect
+                    ),
+                    (None, None) => format!("check failed: {}", c.sql),
+                })
+                .collect();
+            reasons.extend(failed);
+            let late = record
+                .measured
+                .time_to_verified_seconds
+                .zip(spec.rto.map(seconds))
+                .filter(|(took, rto)| took > rto);
+            match (reasons.is_empty(), late) {
+                (false, _) => Outcome::Failed,
+                (true, None) => Outcome::Passed,
+                (true, Some((took, rto))) => {
+                    reasons.push(format!(
+                        "the data was proven after {}, and the objective (RTO) is {}",
+                        span(took),
+                        span(rto)
+                    ));
+                    Outcome::MissedObjective
+                }
+            }
+        }
+        End::Stopped(Stop::Failed(why)) => {
+            reasons.push(why);
+            Outcome::Failed
+        }
+        End::Stopped(Stop::Missed(why)) => {
+            reasons.push(why);
+            Outcome::MissedObjective
+        }
+        End::Stopped(Stop::CouldNotRun(why, what)) => {
+            reasons.push(why);
+            help = what;
+            Outcome::Aborted
+        }
+        End::Interrupted => {
+            reasons.push(format!("{}{step}", (request.interrupted_by)()));
+            Outcome::Aborted
+        }
+        End::OutOfTime => {
+            reasons.push(format!(
+                "not done within limits.timeout ({}){step}",
+                span(seconds(spec.timeout))
+            ));
+            Outcome::Failed
+        }
+    };
+    if !record.cleanup.deleted {
+        let left = format!(
+            "the cleanup is not complete: {}",
+            record.cleanup.proof.join("; ")
+        );
+        if matches!(result, Outcome::Passed | Outcome::MissedObjective) {
+            result = Outcome::Failed;
+            reasons.insert(0, left);
+        } else {
+            reasons.push(left);
+        }
+        help = help.or(Some("`opsctl drill gc` tries again".to_owned()));
+    }
+    if result == Outcome::Passed && record.checks.is_empty() {
+        reasons.push(
+            "there are no checks: this shows that the backup can be restored, not what is in it"
+                .to_owned(),
+        );
+    }
+    reasons.extend(state.warnings.iter().map(|w| format!("warning: {w}")));
+    record.result = result;
+    record.reasons = reasons;
+    help
+}
+
+/// USD with at least two decimals.
+pub fn money(usd: rust_decimal::Decimal) -> String {
+    format!("{:.2}", usd.round_dp(2))
+}
+
+/// A length of time for a sentence: `2 h 5 min`, `41 s`, `3 d 4 h`.
+pub fn span(seconds: f64) -> String {
+    let whole = seconds.max(0.0);
+    if whole < 10.0 {
+        return format!("{whole:.1} s");
+    }
+    let whole = whole.round() as u64;
+    let (days, hours, minutes, rest) = (
+        whole / 86_400,
+        whole / 3600 % 24,
+        whole / 60 % 60,
+        whole % 60,
+    );
+    let parts = [(days, "d"), (hours, "h"), (minutes, "min"), (rest, "s")];
+    let from = parts.iter().position(|(n, _)| *n > 0).unwrap_or(3);
+    parts[from..]
+        .iter()
+        .take(2)
+        .filter(|(n, _)| *n > 0)
+        .map(|(n, unit)| format!("{n} {unit}"))
+        .collect::<Vec<_>>()
+        .join(" ")
+}

@@ -1,0 +1,24 @@
+//! Restore drills: a backup is restored into a copy, the copy is looked into, measured, removed
+//! without a trace, and the whole is put on record.
+//!
+//! [`machine`] runs the steps of any [`source::Source`]; [`dump`] is the one for `pg_dump` archives
+//! in S3, restored into a [`scratch`] PostgreSQL. What a run is about to make is in its [`journal`]
+//! before it is made, so that [`sweep`] can finish what a killed run began. Records lie in a
+//! [`chain`]. Only `probe*.rs` speaks SQL.
+
+pub mod chain;
+pub mod dump;
+pub mod expect;
+pub mod folder;
+pub mod journal;
+pub mod lock;
+pub mod machine;
+pub mod probe;
+pub mod probe_seed;
+pub mod record;
+pub mod scratch;
+pub mod source;
+pub mod spec;
+pub mod sweep;
+pub mod tools;
+pub mod trigger;

@@ -1,0 +1,154 @@
+//! One drill as the policy describes it, with the defaults filled in.
+
+use std::time::Duration;
+
+use rust_decimal::Decimal;
+use sha2::{Digest, Sha256};
+
+use super::expect::Expect;
+use crate::cloud::Target;
+use crate::config::Resolved;
+use crate::config::later::{Connect, DrillMethod, Restore};
+
+/// Ends a drill that nobody limited.
+pub const TIMEOUT: Duration = Duration::from_secs(3 * 3600);
+/// Ends the statement of a check that nobody limited.
+pub const CHECK_TIMEOUT: Duration = Duration::from_secs(60);
+/// USD that a drill may cost where nobody said otherwise.
+pub const COST_USD: i64 = 5;
+
+/// What is restored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SourceId {
+    Rds(String),
+    Aurora(String),
+    DynamoDb(String),
+    Dump { bucket: String, prefix: String },
+}
+
+impl SourceId {
+    /// # Errors
+    /// The text is not a source.
+    pub fn parse(text: &str) -> Result<SourceId, String> {
+        let refuse = || format!("`{text}` is not a source");
+        let (kind, rest) = text.split_once(':').ok_or_else(refuse)?;
+        if rest.is_empty() {
+            return Err(refuse());
+        }
+        Ok(match kind {
+            "rds" => SourceId::Rds(rest.to_owned()),
+            "aurora" => SourceId::Aurora(rest.to_owned()),
+            "dynamodb" => SourceId::DynamoDb(rest.to_owned()),
+            "s3-dump" => {
+                let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+                if bucket.is_empty() {
+                    return Err(refuse());
+                }
+                SourceId::Dump {
+                    bucket: bucket.to_owned(),
+                    prefix: prefix.to_owned(),
+                }
+            }
+            _ => return Err(refuse()),
+        })
+    }
+}
+
+/// One check: a query with one value, and what is expected of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Check {
+    pub sql: String,
+    /// As it was written.
+    pub expect: String,
+    pub expectation: Expect,
+}
+
+/// One drill of one environment.
+#[derive(Debug, Clone)]
+pub struct Spec {
+    pub name: String,
+    pub project: String,
+    pub target: Target,
+    pub id: SourceId,
+    /// As it was written: `s3-dump:bucket/prefix`.
+    pub source: String,
+    pub method: DrillMethod,
+    pub rto: Option<Duration>,
+    pub rpo: Option<Duration>,
+    pub restore: Restore,
+    pub connect: Option<Connect>,
+    /// For everything but the cleanup.
+    pub timeout: Duration,
+    pub check_timeout: Duration,
+    pub cost_usd: Decimal,
+    pub checks: Vec<Check>,
+    /// Where it was written, and the SHA-256 of that file.
+    pub policy_file: String,
+    pub policy_line: u32,
+    pub policy_sha256: String,
+}
+
+impl Spec {
+    pub fn database(&self) -> &str {
+        let given = self.connect.as_ref().and_then(|c| c.database.as_deref());
+        given.unwrap_or("drill")
+    }
+
+    pub fn user(&self) -> &str {
+        let given = self.connect.as_ref().and_then(|c| c.user.as_deref());
+        given.unwrap_or("postgres")
+    }
+
+    /// The drills of one environment, in the order of their names.
+    ///
+    /// # Errors
+    /// Those that validation would have found.
+    pub fn all(target: &Target, resolved: &Resolved) -> Result<Vec<Spec>, String> {
+        let Some(backups) = &resolved.policies.backups else {
+            return Ok(Vec::new());
+        };
+        let mut out = Vec::new();
+        for (name, drill) in &backups.drill {
+            let origin = drill.source.origin;
+            let file = resolved.sources.get(origin.source);
+            let at = |e: String| format!("{}: drill `{name}`: {e}", resolved.sources.place(origin));
+            let mut checks = Vec::new();
+            for check in &drill.check {
+                let (Some(sql), Some(expect)) = (&check.sql, &check.expect) else {
+                    return Err(at("a check needs `sql` and `expect`".to_owned()));
+                };
+                checks.push(Check {
+                    sql: sql.clone(),
+                    expect: expect.value.clone(),
+                    expectation: Expect::parse(expect).map_err(at)?,
+                });
+            }
+            let limits = drill.limits.as_ref();
+            let objective = drill.objective.as_ref();
+            out.push(Spec {
+                name: name.clone(),
+                project: resolved.project.clone(),
+                target: target.clone(),
+                id: SourceId::parse(&drill.source).map_err(at)?,
+                source: drill.source.value.clone(),
+                method: drill.method,
+                rto: objective.and_then(|o| o.rto).map(|p| p.0),
+                rpo: objective.and_then(|o| o.rpo).map(|p| p.0),
+                restore: drill.restore.clone().unwrap_or_default(),
+                connect: drill.connect.clone(),
+                timeout: limits.and_then(|l| l.timeout).map_or(TIMEOUT, |p| p.0),
+                check_timeout: limits
+                    .and_then(|l| l.check_timeout)
+                    .map_or(CHECK_TIMEOUT, |p| p.0),
+                cost_usd: limits
+                    .and_then(|l| l.cost_usd.as_ref())
+                    .map_or_else(|| Decimal::from(COST_USD), |a| a.0),
+                checks,
+                policy_file: file.name.clone(),
+                policy_line: resolved.sources.line(origin),
+                policy_sha256: hex::encode(Sha256::digest(file.text.as_bytes())),
+            });
+        }
+        Ok(out)
+    }
+}

@@ -1,0 +1,842 @@
+//! Restore drills: real dumps in an emulated bucket, a real scratch PostgreSQL, every way of dying.
+
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use opsctl::drill::folder::{Folder, RunAs};
+use opsctl::drill::probe;
+use opsctl::drill::scratch::{Scratch, program};
+use opsctl::drill::tools::{INSTALL, Tools};
+
+use crate::emulator::{Emulator, moto};
+use crate::support::{self, Ran, json, project};
+
+const BUCKET: &str = "acme-dumps";
+
+fn tools() -> Tools {
+    Tools::find(true)
+        .into_iter()
+        .next()
+        .unwrap_or_else(|| panic!("these tests restore into a real PostgreSQL: {INSTALL}"))
+}
+
+/// A folder that the user of the scratch PostgreSQL can pass through.
+fn open_folder() -> TempDir {
+    let dir = tempfile::Builder::new()
+        .prefix("it")
+        .tempdir_in("/tmp")
+        .unwrap();
+    std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    dir
+}
+
+/// Dumps of one small database, made once for all tests.
+struct Dumps(TempDir);
+
+impl Dumps {
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+}
+
+fn dumps() -> &'static Dumps {
+    static DUMPS: OnceLock<Dumps> = OnceLock::new();
+    DUMPS.get_or_init(|| {
+        tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap()
+            .block_on(make_dumps())
+    })
+}
+
+const SCHEMA: &str = "
+CREATE TABLE customers (id int PRIMARY KEY, email text NOT NULL);
+COMMENT ON TABLE customers IS 'who buys';
+CREATE TABLE orders (id int PRIMARY KEY, customer int REFERENCES customers, note text, created_at timestamptz);
+INSERT INTO customers SELECT i, 'c' || i || '@example.com' FROM generate_series(1, 500) i;
+INSERT INTO orders SELECT i, 1 + i % 500, md5(i::text) || md5((i * 7)::text), now() - i * interval '1 minute' FROM generate_series(1, 20000) i;
+CREATE ROLE app; ALTER TABLE orders OWNER TO app; GRANT SELECT ON customers TO app;
+";
+
+/// Restores with an error: the dump sets an empty search path, in which the function finds nothing.
+const BROKEN: &str = "
+CREATE TABLE reference (id int); INSERT INTO reference VALUES (1);
+CREATE FUNCTION fine() RETURNS boolean LANGUAGE plpgsql AS 'BEGIN RETURN (SELECT count(*) > 0 FROM reference); END';
+CREATE TABLE checked (id int CHECK (fine())); INSERT INTO checked VALUES (1);
+";
+
+async fn make_dumps() -> Dumps {
+    let tools = tools();
+    let out = open_folder();
+    let run_as = RunAs::choose().unwrap();
+    let work = open_folder();
+    let folder = Folder::create(&work.path().join("opsctl-drill-dumps"), "dumps", run_as).unwrap();
+    let server = Scratch::start(&folder, &tools, "postgres").await.unwrap();
+    for (database, statements) in [("shop", SCHEMA), ("broken", BROKEN)] {
+        probe::create_database(&server.connection, database)
+            .await
+            .unwrap();
+        probe::fill(&server.connection.on(database), statements)
+            .await
+            .unwrap();
+    }
+    let dump = async |database: &str, args: &[&str], name: &str| {
+        let target = folder.path().join(name);
+        let mut command = program(&tools, "pg_dump", &folder);
+        command.envs(server.connection.on(database).variables());
+        let status = command
+            .args(args)
+            .arg("-f")
+            .arg(&target)
+            .status()
+            .await
+            .unwrap();
+        assert!(status.success());
+        target
+    };
+    let copy = |from: &Path, name: &str| {
+        std::fs::copy(from, out.path().join(name)).unwrap();
+    };
+    copy(&dump("shop", &["-Fc"], "custom").await, "custom");
+    copy(&dump("shop", &["-Ft"], "tar").await, "tar");
+    copy(&dump("shop", &["-Fp"], "plain").await, "plain");
+    copy(
+        &dump("broken", &["-Fc"], "errors-custom").await,
+        "errors-custom",
+    );
+    copy(
+        &dump("broken", &["-Fp"], "errors-plain").await,
+        "errors-plain",
+    );
+    let directory = dump("shop", &["-Fd"], "directory").await;
+    let kept = out.path().join("directory");
+    std::fs::create_dir(&kept).unwrap();
+    let mut builder =
+        tar::Builder::new(std::fs::File::create(out.path().join("directory-tar")).unwrap());
+    builder.append_dir_all("backup", &directory).unwrap();
+    builder.finish().unwrap();
+    for entry in std::fs::read_dir(&directory).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), kept.join(entry.file_name())).unwrap();
+    }
+    server.stop().await;
+    folder.remove().unwrap();
+
+    let read = |name: &str| std::fs::read(out.path().join(name)).unwrap();
+    let write = |name: &str, bytes: &[u8]| std::fs::write(out.path().join(name), bytes).unwrap();
+    let gzip = |bytes: &[u8]| {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    };
+    let zstd = |bytes: &[u8]| {
+        ruzstd::encoding::compress_to_vec(bytes, ruzstd::encoding::CompressionLevel::Fastest)
+    };
+    let (custom, plain) = (read("custom"), read("plain"));
+    write("plain-gzip", &gzip(&plain));
+    write("custom-gzip", &gzip(&custom));
+    write("tar-gzip", &gzip(&read("directory-tar")));
+    write("plain-zstd", &zstd(&plain));
+    // What can be wrong with them.
+    write("truncated-custom", &custom[..custom.len() / 2]);
+    write("truncated-plain", &plain[..plain.len() - 400]);
+    let gzipped = gzip(&plain);
+    write("truncated-gzip", &gzipped[..gzipped.len() * 2 / 3]);
+    let tar = read("directory-tar");
+    write("truncated-tar", &tar[..tar.len() / 3]);
+    let mut flipped = custom.clone();
+    let middle = flipped.len() / 2;
+    flipped[middle] ^= 0x10;
+    write("flipped", &flipped);
+    let mut flipped = gzipped;
+    let middle = flipped.len() / 2;
+    flipped[middle] ^= 0x10;
+    write("flipped-gzip", &flipped);
+    // The version that pg_dump writes into an archive is text with its length before it.
+    let version = tools.version.clone();
+    let at = custom
+        .windows(version.len())
+        .rposition(|w| w == version.as_bytes())
+        .unwrap();
+    let mut newer = custom.clone();
+    newer[at..at + 2].copy_from_slice(b"99");
+    write("newer", &newer);
+    let text = String::from_utf8(plain).unwrap();
+    let lead = "-- Dumped by pg_dump version ";
+    write(
+        "newer-plain",
+        text.replacen(&format!("{lead}{}", &version[..2]), &format!("{lead}99"), 1)
+            .as_bytes(),
+    );
+    write("empty", b"");
+    write("nothing-gzip", &gzip(b""));
+    write("picture", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR");
+    write("mysql", b"-- MySQL dump 10.13\nCREATE TABLE t (id int);\n");
+    Dumps(out)
+}
+
+/// A project whose drills are named after the dumps in the bucket.
+fn drills(names: &[&str], more: &str) -> TempDir {
+    let mut text = String::from("[backups]\nretention_days = 7\n");
+    for name in names {
+        text.push_str(&format!(
+            "[backups.drill.{name}]\nsource = \"s3-dump:{BUCKET}/{name}/\"\nconnect = {{ database = \"shop\" }}\n{more}\n\
+             [[backups.drill.{name}.check]]\nsql = \"select count(*) from orders\"\nexpect = \"= 20000\"\n\
+             [[backups.drill.{name}.check]]\nsql = \"select extract(epoch from now() - max(created_at)) / 3600 from orders\"\nexpect = \"< 24\"\n"
+        ));
+    }
+    let workspace = support::WORKSPACE.replace(", \"us-east-1\"", "");
+    project(&[
+        ("policies/backups.toml", &text),
+        ("opsctl.toml", &workspace),
+    ])
+}
+
+fn put(emulator: &Emulator, name: &str, args: &[&str]) {
+    let path = dumps().path(name);
+    let key = format!("{name}/2026-11-22.dump");
+    let mut all = vec!["put", BUCKET, key.as_str(), path.to_str().unwrap()];
+    all.extend(args);
+    emulator.python("objects.py", &all);
+}
+
+/// The binary with a temporary folder of its own; nothing may be left in that.
+fn drill(emulator: &Emulator, dir: &Path, scratch: &Path, args: &[&str]) -> Ran {
+    let mut command = emulator.command(dir, args);
+    command.env("TMPDIR", scratch);
+    support::ran(command.output().unwrap())
+}
+
+fn nothing_left(scratch: &Path) {
+    let left: Vec<_> = std::fs::read_dir(scratch)
+        .unwrap()
+        .flatten()
+        .map(|e| e.path())
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
+    let alive = processes_in(scratch);
+    assert!(alive.is_empty(), "{alive:?}");
+}
+
+/// Processes that name the folder, or work in it.
+fn processes_in(folder: &Path) -> Vec<String> {
+    let mut out = Vec::new();
+    for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        let line = String::from_utf8_lossy(&line).replace('\0', " ");
+        let cwd = std::fs::read_link(entry.path().join("cwd")).unwrap_or_default();
+        if line.contains(folder.to_str().unwrap()) || cwd.starts_with(folder) {
+            out.push(line);
+        }
+    }
+    out
+}
+
+/// The output without the places where its lines were broken.
+fn words(ran: &Ran) -> String {
+    ran.stdout.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn records(ran: &Ran) -> Vec<Value> {
+    json(ran)["drills"].as_array().unwrap().clone()
+}
+
+#[test]
+fn every_form_of_dump_is_restored_and_leaves_nothing() {
+    let emulator = moto();
+    let names = [
+        "custom",
+        "tar",
+        "plain",
+        "directory",
+        "directory-tar",
+        "plain-gzip",
+        "custom-gzip",
+        "tar-gzip",
+        "plain-zstd",
+    ];
+    for name in names {
+        match name {
+            "directory" => {
+                for entry in std::fs::read_dir(dumps().path(name)).unwrap().flatten() {
+                    let key = format!(
+                        "directory/2026-11-22/{}",
+                        entry.file_name().to_string_lossy()
+                    );
+                    let path = entry.path();
+                    emulator.python("objects.py", &["put", BUCKET, &key, path.to_str().unwrap()]);
+                }
+            }
+            "tar" => put(&emulator, name, &["--checksum", "SHA256"]),
+            "plain" => put(&emulator, name, &["--checksum", "SHA1"]),
+            _ => put(&emulator, name, &[]),
+        }
+    }
+    let dir = drills(&names, "objective = { rto = \"10m\", rpo = \"1h\" }");
+    let scratch = open_folder();
+    let ran = drill(
+        &emulator,
+        dir.path(),
+        scratch.path(),
+        &["drill", "run", "--format", "json"],
+    );
+    let all = records(&ran);
+    for record in &all {
+        assert_eq!(
+            record["result"], "passed",
+            "{}: {}\n{}",
+            record["drill"], record["reasons"], record["timeline"]
+        );
+        assert_eq!(record["cleanup"]["deleted"], true);
+        assert_eq!(record["checks"][0]["actual"], "20000");
+        let proof = record["timeline"][1]["detail"].as_str().unwrap();
+        assert!(proof.contains("verified"), "{proof}");
+    }
+    assert_eq!((ran.code, all.len()), (0, names.len()), "{}", ran.stderr);
+    nothing_left(scratch.path());
+    let verified = drill(&emulator, dir.path(), scratch.path(), &["drill", "verify"]);
+    assert_eq!(verified.code, 0, "{}{}", verified.stdout, verified.stderr);
+    // The password is nowhere: hex of 48 digits is in no file of the project but as a seal of 64.
+    let violations = emulator.violations();
+    assert!(violations.is_empty(), "{violations:#?}");
+}
+
+#[test]
+fn a_dump_in_parts_is_proven_part_by_part() {
+    let emulator = moto();
+    let big = open_folder();
+    let path = big.path().join("big");
+    // Three parts of at least 5 MiB: a plain dump with a long comment before its end.
+    let plain = String::from_utf8(std::fs::read(dumps().path("plain")).unwrap()).unwrap();
+    let filler = format!("-- {}\n", "x".repeat(1000)).repeat(13_000);
+    std::fs::write(
+        &path,
+        format!(
+            "{}{filler}--\n-- PostgreSQL database dump complete\n--\n",
+            plain
+        ),
+    )
+    .unwrap();
+    let put = [
+        "put",
+        BUCKET,
+        "parts/a.sql",
+        path.to_str().unwrap(),
+        "--part-mib",
+        "5",
+    ];
+    emulator.python("objects.py", &put);
+    let dir = drills(&["parts"], "");
+    let scratch = open_folder();
+    let ran = drill(
+        &emulator,
+        dir.path(),
+        scratch.path(),
+        &["drill", "run", "--format", "json"],
+    );
+    let all = records(&ran);
+    assert_eq!(ran.code, 0, "{}", all[0]["reasons"]);
+    let proof = all[0]["timeline"][1]["detail"].as_str().unwrap();
+    assert!(
+        proof.contains("of 3 parts verified") || proof.contains("of 4 parts verified"),
+        "{proof}"
+    );
+}
+
+#[test]
+fn every_damage_is_a_failed_drill_with_its_reason() {
+    let emulator = moto();
+    let cases = [
+        ("truncated-custom", "cannot be restored"),
+        ("truncated-plain", "truncated"),
+        ("truncated-gzip", "truncated"),
+        ("truncated-tar", "truncated"),
+        ("flipped", "cannot be restored"),
+        // Where the damage lies decides who notices it first: the unpacking, or psql.
+        ("flipped-gzip", "cannot be restored"),
+        ("newer", "made by pg_dump 99"),
+        ("newer-plain", "made by pg_dump 99"),
+        ("empty", "empty"),
+        ("nothing-gzip", "nothing in it"),
+        ("errors-custom", "does not exist"),
+        ("errors-plain", "does not exist"),
+        ("picture", "neither"),
+        ("mysql", "MySQL"),
+        ("absent", "no dump under"),
+        ("archived", "GLACIER"),
+    ];
+    for (name, _) in cases {
+        match name {
+            "absent" => {}
+            "archived" => {
+                let path = dumps().path("custom");
+                let args = [
+                    "put",
+                    BUCKET,
+                    "archived/a.dump",
+                    path.to_str().unwrap(),
+                    "--storage-class",
+                    "GLACIER",
+                ];
+                emulator.python("objects.py", &args);
+            }
+            _ => put(&emulator, name, &[]),
+        }
+    }
+    let names: Vec<&str> = cases.iter().map(|(name, _)| *name).collect();
+    let dir = drills(&names, "");
+    let scratch = open_folder();
+    let ran = drill(
+        &emulator,
+        dir.path(),
+        scratch.path(),
+        &["drill", "run", "--format", "json"],
+    );
+    assert_eq!(ran.code, 2, "{}", ran.stderr);
+    let all = records(&ran);
+    for (name, reason) in cases {
+        let record = all.iter().find(|r| r["drill"] == name).unwrap();
+        assert_eq!(record["result"], "failed", "{name}: {}", record["reasons"]);
+        let first = record["reasons"][0].as_str().unwrap();
+        assert!(first.contains(reason), "{name}: {first}");
+        assert_eq!(record["cleanup"]["deleted"], true, "{name}");
+    }
+    nothing_left(scratch.path());
+    // In the first line for people, too.
+    let table = drill(
+        &emulator,
+        dir.path(),
+        scratch.path(),
+        &["drill", "run", "empty"],
+    );
+    assert_eq!(table.code, 2);
+    let first = table.stdout.lines().next().unwrap();
+    assert!(
+        first.starts_with("FAILED") && first.contains("empty"),
+        "{first}"
+    );
+    let verified = drill(&emulator, dir.path(), scratch.path(), &["drill", "verify"]);
+    assert_eq!(verified.code, 0, "{}", verified.stdout);
+}
+
+#[test]
+fn a_backup_that_is_too_old_is_not_even_downloaded() {
+    let emulator = moto();
+    put(&emulator, "custom", &[]);
+    std::thread::sleep(Duration::from_millis(1100));
+    let dir = drills(&["custom"], "objective = { rpo = \"1s\" }");
+    let scratch = open_folder();
+    let ran = drill(
+        &emulator,
+        dir.path(),
+        scratch.path(),
+        &["drill", "run", "--format", "json"],
+    );
+    assert_eq!(ran.code, 2, "{}", ran.stderr);
+    assert_eq!(records(&ran)[0]["result"], "missed_objective");
+    assert!(json(&ran)["api"]["by_operation"]["s3:GetObject"].is_null());
+    let planned = drill(&emulator, dir.path(), scratch.path(), &["drill", "plan"]);
+    assert_eq!(planned.code, 2);
+    assert!(planned.stdout.contains("would stop"), "{}", planned.stdout);
+}
+
+#[test]
+fn without_postgresql_nothing_is_asked_of_s3() {
+    let emulator = moto();
+    put(&emulator, "custom", &[]);
+    let dir = drills(&["custom"], "");
+    let mut command = emulator.command(dir.path(), &["drill", "run", "--format", "json"]);
+    command.env("OPSCTL_POSTGRES_BINDIR", "/nonexistent");
+    let ran = support::ran(command.output().unwrap());
+    assert_eq!(ran.code, 1);
+    let asked = json(&ran)["api"]["by_operation"].clone();
+    assert!(
+        asked
+            .as_object()
+            .unwrap()
+            .keys()
+            .all(|k| k.starts_with("sts:")),
+        "{asked}"
+    );
+    let mut command = emulator.command(dir.path(), &["drill", "run"]);
+    command.env("OPSCTL_POSTGRES_BINDIR", "/nonexistent");
+    let ran = support::ran(command.output().unwrap());
+    for package in ["apt-get install postgresql", "brew install", "dnf install"] {
+        assert!(words(&ran).contains(package), "{}", ran.stdout);
+    }
+    let mut command = support::command(dir.path());
+    command
+        .args(["drill", "run", "orders", "--sandbox"])
+        .env("OPSCTL_POSTGRES_BINDIR", "/nonexistent");
+    let ran = support::ran(command.output().unwrap());
+    assert_eq!(ran.code, 1);
+    assert!(
+        words(&ran).contains("apt-get install postgresql"),
+        "{}",
+        ran.stdout
+    );
+}
+
+#[test]
+fn records_are_chained_in_the_evidence_bucket_across_machines() {
+    let emulator = moto();
+    put(&emulator, "custom", &[]);
+    emulator.python("objects.py", &["bucket", "acme-evidence"]);
+    let evidence =
+        "\n[evidence]\nenvironment = \"prod\"\nbucket = \"acme-evidence\"\nprefix = \"drills/\"\n";
+    let machine = || {
+        let dir = drills(&["custom"], "");
+        let path = dir.path().join("opsctl.toml");
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, text + evidence).unwrap();
+        dir
+    };
+    let scratch = open_folder();
+    let (one, two) = (machine(), machine());
+    for dir in [&one, &two, &one, &two] {
+        let ran = drill(&emulator, dir.path(), scratch.path(), &["drill", "run"]);
+        assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+        assert!(
+            ran.stdout
+                .contains("uploaded s3://acme-evidence/drills/shop/drill-0000000"),
+            "{}",
+            ran.stdout
+        );
+    }
+    let keys: Vec<String> =
+        serde_json::from_str(&emulator.python("objects.py", &["list", "acme-evidence"])).unwrap();
+    let expected: Vec<String> = (1..=4)
+        .map(|n| format!("drills/shop/drill-{n:08}.json"))
+        .collect();
+    assert_eq!(keys, expected);
+    for dir in [&one, &two] {
+        let ran = drill(&emulator, dir.path(), scratch.path(), &["drill", "verify"]);
+        assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+        let listed = drill(
+            &emulator,
+            dir.path(),
+            scratch.path(),
+            &["drill", "list", "--format", "json"],
+        );
+        assert_eq!(records(&listed).len(), 4);
+    }
+    // Somebody makes a record look better than it was.
+    let tamper = [
+        "overwrite",
+        "acme-evidence",
+        "drills/shop/drill-00000002.json",
+        "\"20000\"",
+        "\"30000\"",
+    ];
+    emulator.python("objects.py", &tamper);
+    let ran = drill(&emulator, one.path(), scratch.path(), &["drill", "verify"]);
+    assert_eq!(ran.code, 2);
+    assert!(
+        ran.stdout.contains("drill-00000002.json: it was changed"),
+        "{}",
+        ran.stdout
+    );
+}
+
+/// A project whose sandbox drill waits in its check.
+fn slow() -> TempDir {
+    let text = "[backups]\n[backups.drill.slow]\nsource = \"rds:orders-prod\"\nlimits = { check_timeout = \"2m\" }\n\
+        [[backups.drill.slow.check]]\nsql = \"select 1 from pg_sleep(100)\"\nexpect = \"= 1\"\n";
+    project(&[("policies/backups.toml", text)])
+}
+
+fn start(dir: &Path, scratch: &Path) -> Child {
+    support::command(dir)
+        .args([
+            "drill",
+            "run",
+            "slow",
+            "-e",
+            "prod",
+            "--sandbox",
+            "--format",
+            "json",
+        ])
+        .env("TMPDIR", scratch)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// Waits until so many journals say that a step has begun.
+fn until(dir: &Path, step: &str, runs: usize) {
+    let began = Instant::now();
+    let wanted = format!("\"step\":\"{step}\"");
+    loop {
+        let reached = std::fs::read_dir(dir.join(".opsctl/runs"))
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter_map(|e| std::fs::read_to_string(e.path()).ok())
+            .filter(|text| text.contains(&wanted))
+            .count();
+        if reached >= runs {
+            return;
+        }
+        assert!(
+            began.elapsed() < Duration::from_secs(120),
+            "`{step}` never began"
+        );
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn signal(child: &Child, name: &str) {
+    let status = Command::new("kill")
+        .args([format!("-{name}"), child.id().to_string()])
+        .status()
+        .unwrap();
+    assert!(status.success());
+}
+
+#[test]
+fn signals_end_a_drill_in_every_step_with_a_cleanup_and_a_record() {
+    for (name, code, step) in [
+        ("INT", 130, "verify"),
+        ("TERM", 143, "verify"),
+        ("TERM", 143, "wait"),
+    ] {
+        let (dir, scratch) = (slow(), open_folder());
+        let child = start(dir.path(), scratch.path());
+        until(dir.path(), step, 1);
+        signal(&child, name);
+        let ran = support::ran(child.wait_with_output().unwrap());
+        assert_eq!(ran.code, code, "{}", ran.stderr);
+        let record = &records(&ran)[0];
+        assert_eq!(record["result"], "aborted");
+        let reason = record["reasons"][0].as_str().unwrap();
+        assert!(
+            reason.contains(&format!("SIG{name}")) && reason.contains(step),
+            "{reason}"
+        );
+        nothing_left(scratch.path());
+        let verified = support::opsctl(dir.path(), &["drill", "verify"]);
+        assert_eq!(verified.code, 0, "{}", verified.stdout);
+    }
+}
+
+#[test]
+fn what_a_killed_drill_leaves_is_swept_and_recorded() {
+    for (step, by_run) in [
+        ("verify", false),
+        ("wait", false),
+        ("restore", false),
+        ("verify", true),
+    ] {
+        let (dir, scratch) = (slow(), open_folder());
+        let mut child = start(dir.path(), scratch.path());
+        until(dir.path(), step, 1);
+        // While it runs, a second one of the same source is refused, and gc leaves it alone.
+        if step == "verify" {
+            let second = support::ran(
+                start(dir.path(), scratch.path())
+                    .wait_with_output()
+                    .unwrap(),
+            );
+            assert_eq!(second.code, 1);
+            assert!(
+                second.stderr.contains("another drill of rds:orders-prod"),
+                "{}",
+                second.stderr
+            );
+            let mut gc = support::command(dir.path());
+            gc.args(["drill", "gc"]).env("TMPDIR", scratch.path());
+            let gc = support::ran(gc.output().unwrap());
+            assert_eq!(gc.code, 0, "{}", gc.stdout);
+            assert_eq!(std::fs::read_dir(scratch.path()).unwrap().count(), 1);
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        // What it was about to start may hold its locks until it has started.
+        std::thread::sleep(Duration::from_millis(500));
+        let gc = |args: &[&str]| {
+            let mut command = support::command(dir.path());
+            command.args(args).env("TMPDIR", scratch.path());
+            support::ran(command.output().unwrap())
+        };
+        if step == "verify" {
+            let dry = gc(&["drill", "gc", "--dry-run"]);
+            assert!(dry.stdout.contains("would remove"), "{}", dry.stdout);
+            assert!(!processes_in(scratch.path()).is_empty());
+        }
+        if by_run {
+            let mut next = start(dir.path(), scratch.path());
+            until(dir.path(), "verify", 2);
+            assert_eq!(
+                std::fs::read_dir(scratch.path()).unwrap().count(),
+                1,
+                "the dead run's folder is gone"
+            );
+            signal(&next, "TERM");
+            next.wait().unwrap();
+        } else {
+            let swept = gc(&["drill", "gc"]);
+            assert_eq!(swept.code, 0, "{}{}", swept.stdout, swept.stderr);
+        }
+        nothing_left(scratch.path());
+        let listed = support::opsctl(dir.path(), &["drill", "list", "--format", "json"]);
+        let killed = &records(&listed)[0];
+        assert_eq!(killed["result"], "aborted", "{killed}");
+        assert!(
+            killed["reasons"][0].as_str().unwrap().contains("killed"),
+            "{killed}"
+        );
+        let verified = support::opsctl(dir.path(), &["drill", "verify"]);
+        assert_eq!(verified.code, 0, "{}", verified.stdout);
+        let again = gc(&["drill", "gc"]);
+        assert!(again.stdout.contains("Nothing is left"), "{}", again.stdout);
+    }
+}
+
+#[test]
+fn a_check_is_a_query_of_one_value_that_only_reads() {
+    let checks = [
+        ("select count(*) from orders", "= 48000", None),
+        ("select sum(total) from orders", "> 0.5", None),
+        (
+            "select 12345678901234567890123456789.000000000000000000001::numeric",
+            "> 12345678901234567890123456789",
+            None,
+        ),
+        ("select 0.1::float8 + 0.2::float8", "= 0.3", Some("")),
+        (
+            "select status from orders where id = 1",
+            "is not null",
+            None,
+        ),
+        ("select true", "= true", None),
+        (
+            "select max(created_at) from orders where false",
+            "< 24",
+            Some("null"),
+        ),
+        (
+            "select id, total from orders limit 1",
+            "> 0",
+            Some("2 columns"),
+        ),
+        (
+            "select id from orders limit 2",
+            "> 0",
+            Some("more than one row"),
+        ),
+        ("select id from orders where false", "> 0", Some("no row")),
+        ("delete from order_lines", "> 0", Some("no value")),
+        (
+            "delete from order_lines returning line",
+            "> 0",
+            Some("read-only"),
+        ),
+        (
+            "select 1; drop table orders",
+            "= 1",
+            Some("multiple commands"),
+        ),
+        ("commit", "= 1", Some("no value")),
+        (
+            "select set_config('transaction_read_only', 'off', false)",
+            "= off",
+            Some("read-write mode"),
+        ),
+        (
+            "select nextval('no_such_sequence')",
+            "> 0",
+            Some("does not exist"),
+        ),
+        ("select 1 from pg_sleep(30)", "= 1", Some("timeout")),
+        ("select count(*) from order_lines", "= 96000", None),
+    ];
+    let mut text = String::from(
+        "[backups]\n[backups.drill.many]\nsource = \"rds:orders-prod\"\nlimits = { check_timeout = \"2s\" }\n",
+    );
+    for (sql, expect, _) in checks {
+        text.push_str(&format!(
+            "[[backups.drill.many.check]]\nsql = {sql:?}\nexpect = {expect:?}\n"
+        ));
+    }
+    let (dir, scratch) = (project(&[("policies/backups.toml", &text)]), open_folder());
+    let mut command = support::command(dir.path());
+    command
+        .args([
+            "drill",
+            "run",
+            "many",
+            "-e",
+            "prod",
+            "--sandbox",
+            "--format",
+            "json",
+        ])
+        .env("TMPDIR", scratch.path());
+    let ran = support::ran(command.output().unwrap());
+    assert_eq!(ran.code, 2, "{}", ran.stderr);
+    let record = &records(&ran)[0];
+    for ((sql, _, wrong), found) in checks.iter().zip(record["checks"].as_array().unwrap()) {
+        assert_eq!(found["passed"], wrong.is_none(), "{sql}: {found}");
+        let error = found["error"].as_str().unwrap_or_default();
+        assert!(error.contains(wrong.unwrap_or_default()), "{sql}: {found}");
+    }
+    nothing_left(scratch.path());
+}
+
+#[test]
+fn the_sandbox_drills_pass_and_fail_as_their_scenarios_say() {
+    let dir = TempDir::new().unwrap();
+    let ran = support::opsctl(dir.path(), &["drill", "run", "orders", "--sandbox"]);
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    assert!(
+        ran.stdout.contains("Timeline") && ran.stdout.starts_with("passed"),
+        "{}",
+        ran.stdout
+    );
+    let ran = support::opsctl(
+        dir.path(),
+        &["drill", "run", "orders", "--sandbox", "dartsyn"],
+    );
+    assert_eq!(ran.code, 2, "{}{}", ran.stdout, ran.stderr);
+    assert!(
+        ran.stdout
+            .lines()
+            .next()
+            .unwrap()
+            .contains("max(created_at)")
+            || ran.stdout.contains("73."),
+        "{}",
+        ran.stdout
+    );
+    assert_eq!(support::opsctl(dir.path(), &["drill", "verify"]).code, 0);
+    for entry in std::fs::read_dir(dir.path().join(".opsctl/evidence"))
+        .unwrap()
+        .flatten()
+    {
+        let path = entry.path();
+        if path.extension().is_none_or(|e| e != "json") {
+            continue;
+        }
+        let whole = std::fs::read(&path).unwrap();
+        for at in [0, whole.len() / 3, whole.len() / 2, whole.len() - 1] {
+            let mut changed = whole.clone();
+            changed[at] ^= 1;
+            std::fs::write(&path, changed).unwrap();
+            let ran = support::opsctl(dir.path(), &["drill", "verify"]);
+            assert_eq!(ran.code, 2, "byte {at}: {}", ran.stdout);
+        }
+        std::fs::write(&path, whole).unwrap();
+    }
+    assert_eq!(support::opsctl(dir.path(), &["drill", "verify"]).code, 0);
+}
