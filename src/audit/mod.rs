@@ -22,7 +22,7 @@ use crate::inventory::{Gap, NotChecked};
 use crate::model::object::ObjectKind;
 use crate::model::{Address, Control, Severity};
 use crate::plan::build::PlanEnvironment;
-use crate::plan::{Accepted, Counts, Finding, Operation, Plan, ScopeEntry};
+use crate::plan::{Accepted, Change, Counts, Finding, Operation, Plan, ScopeEntry};
 
 /// An audit, as `--format json` prints it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -178,11 +178,19 @@ pub fn assemble(
         .map(|f| (f.address.clone(), f.id.clone()))
         .collect();
     // A topic that two controls need is one thing that is missing, as it is one change of a plan.
-    let mut topics = BTreeSet::new();
+    let topic = |change: &Change| {
+        matches!(&change.operation, Operation::Object { before, after, .. }
+            if after.as_ref().or(before.as_ref()).is_some_and(|o| o.kind() == ObjectKind::Topic))
+    };
+    let mut planners: BTreeMap<&str, Control> = BTreeMap::new();
+    for change in judged.changes.iter().filter(|c| topic(c)) {
+        let first = planners
+            .entry(&change.resource.arn)
+            .or_insert(change.control);
+        *first = change.control.min(*first);
+    }
     for change in &judged.changes {
-        let topic = matches!(&change.operation, Operation::Object { before, after, .. }
-            if after.as_ref().or(before.as_ref()).is_some_and(|o| o.kind() == ObjectKind::Topic));
-        if topic && !topics.insert(&change.resource.arn) {
+        if topic(change) && planners.get(change.resource.arn.as_str()) != Some(&change.control) {
             continue;
         }
         let resolved = environments

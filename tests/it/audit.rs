@@ -120,20 +120,26 @@ fn what_a_plan_would_change_is_found_and_gone_after_an_apply() {
         let after: Audit = serde_json::from_value(at(&["audit"])).unwrap();
         assert_eq!(fixable(&after), BTreeSet::new(), "{scenario}");
         assert!(after.summary.compliant > audit.summary.compliant);
-        // What only people can decide is still there.
-        let left = after.findings.len();
-        assert_eq!(left, audit.findings.len() - findings_fixed(&audit, &after));
+        // All that is new waits for people: a subscription that nobody has confirmed yet, and a tag
+        // of something that was made, for which the policy has no value.
+        let key = |f: &Reported| (f.id.clone(), f.address.to_string(), f.message.clone());
+        let before: BTreeSet<_> = audit.findings.iter().map(key).collect();
+        for finding in after.findings.iter().filter(|f| !before.contains(&key(f))) {
+            let waits = [
+                "alarms.topic-silent",
+                "alarms.unconfirmed",
+                "budgets.silent-topic",
+                "budgets.unconfirmed",
+                "tags.missing",
+            ];
+            assert!(
+                waits.contains(&finding.id.as_str()),
+                "{}: {}",
+                finding.id,
+                finding.address
+            );
+        }
     }
-}
-
-fn findings_fixed(before: &Audit, after: &Audit) -> usize {
-    let key = |f: &Reported| (f.id.clone(), f.address.to_string(), f.message.clone());
-    let after: BTreeSet<_> = after.findings.iter().map(key).collect();
-    before
-        .findings
-        .iter()
-        .filter(|f| !after.contains(&key(f)))
-        .count()
 }
 
 #[test]
