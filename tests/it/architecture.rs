@@ -133,6 +133,8 @@ fn the_pages_of_the_controls_are_their_doc_comments() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/controls");
     for (name, file) in [
         ("tags", "tags.rs"),
+        ("alarms", "alarms/mod.rs"),
+        ("budgets", "budgets/mod.rs"),
         ("lifecycle", "lifecycle/mod.rs"),
         ("saving", "saving.rs"),
     ] {
