@@ -7,6 +7,7 @@ pub mod metrics;
 mod money;
 pub mod objects;
 pub mod scenario;
+mod usual;
 pub mod world;
 mod writes;
 
