@@ -265,7 +265,10 @@ fn an_incident_at_the_beginning_of_the_span_counts() {
         found.states.into_iter().map(|(_, state)| state).collect()
     };
     use AlarmState::{Alarm, Ok};
-    assert_eq!(states(&[0.0, 9.0, 0.0, 0.0], (1, 1), "notBreaching"), [Ok, Alarm, Ok, Ok]);
+    assert_eq!(
+        states(&[0.0, 9.0, 0.0, 0.0], (1, 1), "notBreaching"),
+        [Ok, Alarm, Ok, Ok]
+    );
     // What was before the span may have been enough: a state is not made up.
     assert_eq!(
         states(&[-1.0, -1.0, -1.0, 0.0, 0.0, 0.0], (3, 3), "breaching"),

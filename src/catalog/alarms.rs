@@ -18,13 +18,6 @@ pub(super) const FINDINGS: &[Entry] = &[
         fix: "Switch them on with aws cloudwatch enable-alarm-actions, or delete the alarm.",
     },
     Entry {
-        id: "alarms.conflict",
-        title: "Somebody else's alarm has the name of ours",
-        means: "The policy asks for an alarm, and one with this name is there that does not bear the tag of this project and environment.",
-        matters: "opsctl never writes over what it did not make, so what the policy asks for is not watched.",
-        fix: "Rename or delete that alarm, or choose another prefix in the policy.",
-    },
-    Entry {
         id: "alarms.drifted",
         title: "Alarm is not as the policy says",
         means: "An alarm that opsctl made is there, but its metric, threshold, periods or actions differ from the policy.",
@@ -67,25 +60,11 @@ pub(super) const FINDINGS: &[Entry] = &[
         fix: "Treat missing data as notBreaching for counters of errors, and as breaching for heartbeats.",
     },
     Entry {
-        id: "alarms.name-twice",
-        title: "Two entries of the policy give one name",
-        means: "Two entries of the policy ask for different alarms of the same name in the same region.",
-        matters: "Only the first one is planned; what the other one watches is not watched.",
-        fix: "Rename one of the two entries.",
-    },
-    Entry {
         id: "alarms.no-action",
         title: "Alarm that tells nobody",
         means: "The alarm has no action for the state ALARM, and no composite alarm uses it.",
         matters: "It is billed, and an incident that it sees is missed.",
         fix: "Give it an SNS topic, use it in a composite alarm, or delete it.",
-    },
-    Entry {
-        id: "alarms.no-threshold",
-        title: "Threshold that cannot be derived",
-        means: "An alarm of a pack takes its threshold from the size of the resource, and that size is not known: a class that is newer than this version, or an attribute that AWS does not tell.",
-        matters: "The alarm is not made.",
-        fix: "Make the alarm by hand, or switch it off for this resource with [alarms.tune].",
     },
     Entry {
         id: "alarms.obsolete",

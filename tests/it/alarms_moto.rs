@@ -157,6 +157,18 @@ fn alarms_over_a_hundred_resources_are_what_the_policy_means() {
         planned["changes"].as_array().unwrap().len()
     );
     nothing_left(&emulator, &dir);
+    // Each region has a rate of its own, and does not wait for the other one.
+    let path = emulator.folder.path().join("requests.jsonl");
+    let text = std::fs::read_to_string(path).unwrap();
+    let puts: Vec<Value> = text
+        .lines()
+        .filter(|line| line.contains("\"PutMetricAlarm\"") && line.contains("shop-prod-"))
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let quarter = &puts[..puts.len() / 4];
+    for region in ["eu-west-1", "us-east-1"] {
+        assert!(quarter.iter().any(|r| r["region"] == region), "{region}");
+    }
     let said = emulator.python("alarms_expected.py", &[]);
     assert!(said.contains("alarms as the policy means them"), "{said}");
     let theirs: Value = serde_json::from_str(&before).unwrap();
