@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use futures::stream::{self, StreamExt};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::cloud::{Call, Cloud, CloudError, Subject, Target};
@@ -189,6 +190,9 @@ fn rank(change: &Change) -> u8 {
 }
 
 /// Runs the batches of one phase; `broken` are ARNs and names that could not be made before it.
+///
+/// Batches of one type in one region share a lane: a lane that waits for the rate of its API (three
+/// alarms a second) leaves slots to the others.
 async fn one_phase(
     run: &Run<'_>,
     plan: &Plan,
@@ -197,8 +201,24 @@ async fn one_phase(
     broken: &BTreeMap<String, String>,
     outcomes: &mut [Option<Outcome>],
 ) {
-    let mut running = stream::iter(batches)
-        .map(|batch| async move {
+    let mut lanes: BTreeMap<(&str, &str, &str), Vec<Vec<usize>>> = BTreeMap::new();
+    for batch in batches {
+        let first = &plan.changes[batch[0]];
+        let lane = (
+            first.address.environment(),
+            first.resource.region.as_str(),
+            first.resource.kind.as_str(),
+        );
+        lanes.entry(lane).or_default().push(batch);
+    }
+    let concurrency = run.concurrency.max(1);
+    let slots = Semaphore::new(concurrency);
+    let slots = &slots;
+    let width = (concurrency / lanes.len().max(1)).max(2);
+    let lanes = lanes.into_values().map(|batches| {
+        let work = stream::iter(batches).map(move |batch| async move {
+            // Never closed.
+            let _slot = slots.acquire().await;
             let changes: Vec<&Change> = batch.iter().map(|i| &plan.changes[*i]).collect();
             let started = Instant::now();
             let results = match missing(changes[0], broken) {
@@ -217,8 +237,10 @@ async fn one_phase(
                     o
                 }))
                 .collect::<Vec<_>>()
-        })
-        .buffer_unordered(run.concurrency.max(1));
+        });
+        work.buffer_unordered(width).boxed()
+    });
+    let mut running = stream::select_all(lanes);
     while let Some(results) = running.next().await {
         for (i, outcome) in results {
             (run.done)(&plan.changes[i], &outcome);

@@ -64,7 +64,9 @@ impl<'a> Gaps<'a> {
                 && not_used(listing).is_none()
             {
                 let text = error::text(error);
-                if self.want.attributes && is_watched(&listing.kind) {
+                // Packs are made for what is there; hygiene says what is gone.
+                let alarms = self.want.attributes || self.want.alarm_metrics;
+                if alarms && is_watched(&listing.kind) {
                     let control = Control::Alarms;
                     self.add(control, &listing.region, listing.operation, text.clone());
                 }

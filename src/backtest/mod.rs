@@ -168,10 +168,17 @@ pub fn run(alarm: &MetricAlarm, series: &[Series], span: &TimeSpan) -> Result<Ru
     let mut states = Vec::with_capacity(breaching.len());
     let mut now = AlarmState::InsufficientData;
     let mut most_in_range = 0;
-    for (end, range) in breaching.windows(width).enumerate() {
+    for end in rules.evaluation_periods..=breaching.len() {
+        let range = breaching.get(end.saturating_sub(width)..end);
+        let range = range.unwrap_or_default();
+        let there = range.iter().flatten().count();
+        // What was before the span is not known, so only as many points as it takes decide there.
+        if end < width && there < rules.evaluation_periods {
+            continue;
+        }
         now = evaluate(rules, range, now);
-        most_in_range = most_in_range.max(range.iter().flatten().count());
-        let number = first + i64::try_from(end + width).unwrap_or_default();
+        most_in_range = most_in_range.max(there);
+        let number = first + i64::try_from(end).unwrap_or_default();
         if let Ok(at) = Timestamp::from_second(number * step) {
             states.push((at, now));
         }

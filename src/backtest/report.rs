@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{AlarmState, Run};
 use crate::cloud::TimeSpan;
 use crate::model::Address;
-use crate::model::object::Object;
+use crate::model::object::{AlarmMetric, MetricAlarm, Object};
 
 /// In alarm for more of the time than this, it tells nothing. In percent.
 const CONSTANT_PERCENT: u64 = 20;
@@ -149,7 +149,8 @@ pub fn report(address: &Address, alarm: &Object, run: &Run, span: &TimeSpan) -> 
         .unwrap_or(0);
     let whole = (run.states.len() as u64 * seconds).max(1);
     let often = fired * 86_400 > CONSTANT_PER_DAY * whole.max(86_400);
-    let long = alarm * 100 > CONSTANT_PERCENT * whole;
+    // Of an alarm over days one incident is a large share already.
+    let long = alarm * 100 > CONSTANT_PERCENT * whole && alarm > 2 * seconds;
     let times = match fired {
         1 => "once".to_owned(),
         n => format!("{n} times"),
@@ -179,6 +180,14 @@ pub fn report(address: &Address, alarm: &Object, run: &Run, span: &TimeSpan) -> 
     }
 }
 
+/// Whether its metric counts bytes.
+fn is_bytes(alarm: &MetricAlarm) -> bool {
+    let AlarmMetric::Single { metric, .. } = &alarm.metric else {
+        return false;
+    };
+    ["FreeStorageSpace", "FreeableMemory"].contains(&metric.metric.as_str())
+}
+
 /// Why it would not have fired.
 fn never(alarm: &Object, run: &Run) -> String {
     let Object::MetricAlarm(alarm) = alarm else {
@@ -197,7 +206,15 @@ fn never(alarm: &Object, run: &Run) -> String {
                 let threshold = threshold.to_string().parse().unwrap_or(f64::NAN);
                 breaches(worst, threshold)
             });
-            let (worst, at) = (value(worst), minute(at));
+            let shown = |v: f64| match is_bytes(alarm) {
+                true => format!("{} GiB", value(v / 1024.0 / 1024.0 / 1024.0)),
+                false => value(v),
+            };
+            let (worst, at) = (shown(worst), minute(at));
+            let threshold = match threshold.to_string().parse() {
+                Ok(number) if is_bytes(alarm) => shown(number),
+                _ => threshold.to_string(),
+            };
             match beyond {
                 true => format!(
                     "never: beyond {threshold} at times (worst {worst}, {at}), but not for {needed} of {} periods",

@@ -253,3 +253,25 @@ fn a_composite_follows_its_children() {
     children.insert("slow".to_owned(), Err("no".to_owned()));
     assert!(run_composite(&composite, &children).is_err());
 }
+
+/// Of long periods a span has few: the first of them count too, once there are as many points as it
+/// takes.
+#[test]
+fn an_incident_at_the_beginning_of_the_span_counts() {
+    let states = |values: &[f64], datapoints, missing: &str| -> Vec<AlarmState> {
+        let alarm = alarm(single("Failed"), "5", datapoints, missing);
+        let span = span(values.len() as i64);
+        let found = run(&alarm, &[series(values)], &span).unwrap();
+        found.states.into_iter().map(|(_, state)| state).collect()
+    };
+    use AlarmState::{Alarm, Ok};
+    assert_eq!(
+        states(&[0.0, 9.0, 0.0, 0.0], (1, 1), "notBreaching"),
+        [Ok, Alarm, Ok, Ok]
+    );
+    // What was before the span may have been enough: a state is not made up.
+    assert_eq!(
+        states(&[-1.0, -1.0, -1.0, 0.0, 0.0, 0.0], (3, 3), "breaching"),
+        [Ok, Ok]
+    );
+}

@@ -76,6 +76,12 @@ pub struct SeedAlarm {
     #[serde(default)]
     pub extra: Extra,
     pub state: Option<String>,
+    /// For how long it has been in that state.
+    #[serde(default)]
+    pub state_days: u32,
+    /// Its actions are switched off.
+    #[serde(default)]
+    pub muted: bool,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -146,7 +152,7 @@ impl SeedAlarm {
                 description: String::new(),
                 rule: rule.clone(),
                 children: children.collect(),
-                actions_enabled: true,
+                actions_enabled: !self.muted,
                 alarm_actions: actions,
                 ok_actions: BTreeSet::new(),
                 insufficient_data_actions: BTreeSet::new(),
@@ -208,7 +214,7 @@ impl SeedAlarm {
             datapoints_to_alarm: m,
             treat_missing_data: self.missing.clone().unwrap_or("missing".to_owned()),
             low_samples: None,
-            actions_enabled: true,
+            actions_enabled: !self.muted,
             alarm_actions: actions,
             ok_actions: BTreeSet::new(),
             insufficient_data_actions: BTreeSet::new(),
@@ -240,10 +246,13 @@ pub(super) fn plain(item: &Item, account: &str) -> AlarmItem {
         actions: Vec::new(),
         extra: Extra::new(),
         state: None,
+        state_days: 0,
+        muted: false,
     };
     AlarmItem {
         alarm: seed.object(&item.name, &item.region, account),
         state: "OK".to_owned(),
+        state_days: 0,
     }
 }
 

@@ -1,14 +1,16 @@
 //! Metrics of the embedded account: a history made from what a scenario says, the same every time it
 //! is asked for on the same day.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::world::Account;
-use super::{Sandbox, alarms};
-use crate::cloud::{CloudError, Series, SeriesQuery, TimeSpan};
+use super::{Sandbox, alarms, gaps, usual};
+use crate::cloud::{CloudError, Series, SeriesQuery, Target, TimeSpan};
+use crate::inventory::{EnvironmentInventory, MetricsKey, Observed};
+use crate::model::Control;
 use crate::model::object::MetricId;
 
 /// How far back points go: as long as CloudWatch keeps points of five minutes; that it keeps those of
@@ -64,14 +66,20 @@ pub struct Incident {
     pub percent: Option<u32>,
 }
 
+/// A metric's own noise.
+fn hash(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}
+
 /// An even hash, so that the same minute always says the same.
-fn noise(text: &str, minute: i64) -> u64 {
-    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
-    for byte in text.bytes().chain(minute.to_le_bytes()) {
-        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    }
+fn noise(own: u64, minute: i64) -> u64 {
+    let mut hash = (own ^ minute.cast_unsigned()).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     hash ^= hash >> 33;
     hash = hash.wrapping_mul(0xff51_afd7_ed55_8ccd);
+    hash ^= hash >> 29;
+    hash = hash.wrapping_mul(0xc4ce_b9fe_1a85_ec53);
     hash ^ (hash >> 33)
 }
 
@@ -82,6 +90,12 @@ impl SeedMetric {
             metric: self.metric.clone(),
             dimensions: self.dimensions.clone(),
         }
+    }
+
+    fn is(&self, id: &MetricId) -> bool {
+        self.metric == id.metric
+            && self.namespace == id.namespace
+            && self.dimensions == id.dimensions
     }
 
     fn incidents(&self, minute: i64, today: i64) -> impl Iterator<Item = &Incident> {
@@ -110,7 +124,7 @@ impl SeedMetric {
                 let wave = (1.0 - ((hours - 3.0) * std::f64::consts::PI / 12.0).cos()) / 2.0;
                 let low = f64::from(self.night_percent) / 100.0;
                 let peak = f64::from(self.peak_per_minute);
-                let jitter = (noise(&self.metric, minute) % 2001) as f64 / 10_000.0 - 0.1;
+                let jitter = (noise(hash(&self.metric), minute) % 2001) as f64 / 10_000.0 - 0.1;
                 (peak * (low + (1.0 - low) * wave) * (1.0 + jitter)).round() as u64
             }
         };
@@ -122,7 +136,7 @@ impl SeedMetric {
                 .unwrap_or(usual);
             // The rest of the division comes as often as it is likely.
             let exact = whole * u64::from(share);
-            let rest = u64::from(noise(&self.metric, minute) % 10_000 < exact % 10_000);
+            let rest = u64::from(noise(hash(&self.metric), minute) % 10_000 < exact % 10_000);
             count = exact / 10_000 + rest;
         }
         for percent in self.incidents(minute, today).filter_map(|i| i.percent) {
@@ -197,13 +211,18 @@ fn series(
     span: &TimeSpan,
     now: Timestamp,
 ) -> Series {
-    let Some(seed) = account
+    let seed = account
         .metrics
         .iter()
-        .find(|m| m.id() == query.metric && m.region.as_deref() == Some(region))
-    else {
-        return Series::new();
+        .find(|m| m.region.as_deref() == Some(region) && m.is(&query.metric));
+    let usual = match seed {
+        Some(_) => None,
+        None => usual::course(account, region, &query.metric),
     };
+    if seed.is_none() && usual.is_none() {
+        return Series::new();
+    }
+    let own = hash(&serde_json::to_string(&query.metric).unwrap_or_default());
     let today = now.as_second().div_euclid(DAY) * DAY;
     let period = i64::from(query.period.max(1)).max(MINUTE);
     let oldest = today - HISTORY_DAYS * DAY;
@@ -216,11 +235,20 @@ fn series(
     }
     while start < to {
         let end = (start + period).min(to);
-        let points: Vec<f64> = (start..end)
-            .step_by(MINUTE as usize)
-            .filter_map(|minute| seed.sample(&account.metrics, minute, today))
-            .collect();
-        if let Some(value) = aggregate(&query.statistic, &points)
+        let value = match (seed, usual) {
+            (Some(seed), _) => {
+                let minutes = (start..end).step_by(MINUTE as usize);
+                let points: Vec<f64> = minutes
+                    .filter_map(|minute| seed.sample(&account.metrics, minute, today))
+                    .collect();
+                aggregate(&query.statistic, &points)
+            }
+            (None, Some(course)) => {
+                course.point(&query.statistic, start, period, noise(own, start))
+            }
+            (None, None) => None,
+        };
+        if let Some(value) = value
             && let Ok(time) = Timestamp::from_second(start)
         {
             out.push((time, value));
@@ -238,16 +266,64 @@ pub(super) fn list(
     metric: Option<&str>,
 ) -> Result<Vec<MetricId>, CloudError> {
     sandbox.enter(account, "cloudwatch:ListMetrics", namespace)?;
-    let own = account
-        .metrics
-        .iter()
-        .filter(|m| m.region.as_deref() == Some(region))
-        .map(SeedMetric::id);
-    let mut out: Vec<MetricId> = own
+    let named = |m: &MetricId| m.namespace == namespace && metric.is_none_or(|n| m.metric == n);
+    let out = existing(account, region).into_iter();
+    Ok(out.filter(named).collect())
+}
+
+/// Every metric of a region.
+fn existing(account: &Account, region: &str) -> BTreeSet<MetricId> {
+    let own = account.metrics.iter();
+    own.filter(|m| m.region.as_deref() == Some(region))
+        .map(SeedMetric::id)
         .chain(alarms::discoverable(account, region))
-        .filter(|m| m.namespace == namespace && metric.is_none_or(|name| m.metric == name))
-        .collect();
-    out.sort();
-    out.dedup();
-    Ok(out)
+        .chain(usual::published(account, region))
+        .collect()
+}
+
+/// Which of the metrics that alarms watch exist: a listing for each name, as in AWS.
+pub(super) fn watched(
+    sandbox: &Sandbox,
+    account: &Account,
+    target: &Target,
+    seen: &mut EnvironmentInventory,
+) {
+    let mut wanted: BTreeSet<MetricsKey> = BTreeSet::new();
+    for (region, alarms) in &seen.alarms {
+        let alarms = alarms.known().into_iter().flatten();
+        wanted.extend(
+            alarms
+                .flat_map(|alarm| alarm.definition.metrics())
+                .map(|m| MetricsKey {
+                    region: region.clone(),
+                    namespace: m.namespace.clone(),
+                    metric: m.metric.clone(),
+                }),
+        );
+    }
+    let mut by_region: BTreeMap<String, BTreeSet<MetricId>> = BTreeMap::new();
+    for key in wanted {
+        let operation = "cloudwatch:ListMetrics";
+        let found = match sandbox.enter(account, operation, &key.namespace) {
+            Ok(_) => {
+                let all = by_region
+                    .entry(key.region.clone())
+                    .or_insert_with(|| existing(account, &key.region));
+                let named = |m: &&MetricId| m.namespace == key.namespace && m.metric == key.metric;
+                Observed::Known(all.iter().filter(named).cloned().collect())
+            }
+            Err(e) => {
+                const ALARMS: [Control; 1] = [Control::Alarms];
+                let gap = gaps(target, &key.region, &ALARMS, operation, None, &e);
+                // Once for a region.
+                seen.gaps.extend(
+                    gap.into_iter()
+                        .filter(|g| !seen.gaps.contains(g))
+                        .collect::<Vec<_>>(),
+                );
+                Observed::Unknown(e.to_string())
+            }
+        };
+        seen.metrics.insert(key, found);
+    }
 }

@@ -9,6 +9,7 @@ pub mod objects;
 pub mod rds;
 pub mod scenario;
 mod store;
+mod usual;
 pub mod world;
 mod writes;
 
@@ -311,7 +312,9 @@ impl Cloud for Sandbox {
                 }
                 let concerned: &[Control] = if buckets {
                     &wanted
-                } else if want.attributes && kinds.iter().any(|k| alarms::TYPES.contains(k)) {
+                } else if (want.attributes || want.alarm_metrics)
+                    && kinds.iter().any(|k| alarms::TYPES.contains(k))
+                {
                     &[Control::Tags, Control::Alarms]
                 } else {
                     &[Control::Tags]

@@ -2,13 +2,13 @@
 
 use super::objects::{alarms, enter_ce, topics};
 use super::world::Account;
-use super::{Sandbox, gaps};
+use super::{Sandbox, gaps, metrics};
 use crate::cloud::{CloudError, Target, Want};
 use crate::inventory::{
     AnomalySubscriptionFact, BudgetFact, CostTagFact, EnvironmentInventory, Gap, MonitorFact,
     Observed,
 };
-use crate::model::Control;
+use crate::model::{Arn, Control};
 
 /// Names of budgets whose tags are looked at.
 const OURS: &str = "opsctl-";
@@ -100,8 +100,21 @@ pub(super) fn observe(
     if want.alarm_topics || !want.alarms.is_empty() {
         controls.push(Control::Alarms);
     }
-    topics::observe(sandbox, account, target, want, &controls, seen);
     alarms::observe(sandbox, account, target, want, &controls, seen);
+    if want.alarm_metrics {
+        metrics::watched(sandbox, account, target, seen);
+    }
+    let mut all = want.topics.clone();
+    if want.alarm_topics {
+        let alarms = seen.alarms.values().filter_map(Observed::known).flatten();
+        let actions = alarms.flat_map(|alarm| alarm.definition.actions());
+        let own = actions.filter(|action| {
+            let arn = Arn::parse(action);
+            arn.is_some_and(|arn| arn.service == "sns" && arn.account == account.id)
+        });
+        all.extend(own.cloned());
+    }
+    topics::observe(sandbox, account, target, &all, &controls, seen);
 }
 
 /// The gaps that a refusal leaves: operation, resource, error.

@@ -219,6 +219,9 @@ pub struct AlarmItem {
     pub alarm: Object,
     /// `OK`, `ALARM`, `INSUFFICIENT_DATA`.
     pub state: String,
+    /// For so many days.
+    #[serde(default)]
+    pub state_days: u32,
 }
 
 /// What billing knows of an account.
@@ -651,6 +654,7 @@ impl Parsed {
                 let alarm = AlarmItem {
                     alarm: seed.object(name, &region, &account.id),
                     state: seed.state.clone().unwrap_or_else(|| "OK".to_owned()),
+                    state_days: seed.state_days,
                 };
                 account.alarms.insert(arn, alarm);
             }

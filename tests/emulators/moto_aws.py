@@ -139,6 +139,8 @@ class Server:
                                    else tagging.change(call, account, hit.get("partial")))
             elif call.service in ("budgets", "ce"):
                 found = money.answer(call, account)
+            elif call.name == "lambda:GetAccountSettings":
+                found = Answer(200, repairs.LAMBDA_ACCOUNT, [("Content-Type", "application/json")])
             else:
                 found = explorer.answer(call, account) if call.service == "resource-explorer-2" else None
             if not found:

@@ -1,5 +1,7 @@
 """moto itself, where a patched method is the shortest way to what AWS does."""
+import copy
 import datetime
+import json
 import threading
 import uuid
 from xml.sax.saxutils import escape
@@ -57,6 +59,14 @@ def delete_cache_cluster(original, self, cache_cluster_id):
     return deleted
 
 
+# --- Lambda: what a new account may do
+
+LAMBDA_ACCOUNT = json.dumps({
+    "AccountLimit": {"TotalCodeSize": 80530636800, "CodeSizeUnzipped": 262144000, "CodeSizeZipped": 52428800, "ConcurrentExecutions": 1000,
+                     "UnreservedConcurrentExecutions": 1000},
+    "AccountUsage": {"TotalCodeSize": 0, "FunctionCount": 0}}).encode()
+
+
 # --- DynamoDB: tagging merges, it does not append a second tag of the same key
 
 @replace(DynamoDBBackend, "tag_resource")
@@ -107,6 +117,19 @@ def put_metric_alarm(original, self, *args, **kwargs):
             if hasattr(before, kept):
                 setattr(alarm, kept, getattr(before, kept))
     return alarm
+
+
+@replace(CloudWatchBackend, "get_metric_data")
+def get_metric_data(original, self, queries, *args, **kwargs):
+    """A metric without dimensions is one of its own, not the sum of all that bear its name."""
+    if any("MetricStat" not in query for query in queries):
+        return original(self, queries, *args, **kwargs)
+    bare = copy.copy(self)
+    bare.get_all_metrics = lambda: [datum for datum in self.get_all_metrics() if not datum.dimensions]
+    asked = [(bool(query["MetricStat"]["Metric"].get("Dimensions")), query) for query in queries]
+    found = [result for owner, kind in ((self, True), (bare, False))
+             for result in original(owner, [query for has, query in asked if has is kind], *args, **kwargs)]
+    return sorted(found, key=lambda result: [query["Id"] for query in queries].index(result["id"]))
 
 
 # --- S3: storage metrics of the region, by class, of the last days and not of today, over all versions

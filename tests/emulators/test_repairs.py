@@ -625,6 +625,22 @@ def test_record(moto, aws):
     assert described["operation"] == "DescribeAlarms" and len(described["violations"]) == 2
 
 
+def test_metric_without_dimensions(aws):
+    cloudwatch, now = aws("cloudwatch"), datetime.datetime.now(datetime.UTC)
+    data = [{"MetricName": "n", "Value": 1, "Timestamp": now}, {"MetricName": "n", "Value": 5, "Timestamp": now, "Dimensions": [{"Name": "a", "Value": "b"}]}]
+    cloudwatch.put_metric_data(Namespace="N", MetricData=data)
+    queries = [{"Id": key, "MetricStat": {"Metric": {"Namespace": "N", "MetricName": "n", "Dimensions": dimensions}, "Period": 3600, "Stat": "Sum"}}
+               for key, dimensions in (("x", []), ("y", [{"Name": "a", "Value": "b"}]), ("z", [{"Name": "a", "Value": "c"}]))]
+    hour = datetime.timedelta(hours=1)
+    found = cloudwatch.get_metric_data(MetricDataQueries=queries, StartTime=now - hour, EndTime=now + hour)["MetricDataResults"]
+    assert [(result["Id"], result["Values"]) for result in found] == [("x", [1]), ("y", [5]), ("z", [])]
+
+
+def test_lambda_account(aws):
+    limit = aws("lambda").get_account_settings()["AccountLimit"]
+    assert limit["ConcurrentExecutions"] == limit["UnreservedConcurrentExecutions"] == 1000
+
+
 # --- the seeded account -----------------------------------------------------------------------------------------------
 
 def test_seeding_is_deterministic_and_clean(moto, aws):

@@ -203,21 +203,3 @@ fn composites_over_plain_alarms_converge_on_ministack() {
         converges(&cloud, &Object::CompositeAlarm(composite)).await;
     });
 }
-
-/// A burst of failures drives an absolute alarm to ALARM, and its message arrives on a queue.
-#[test]
-fn a_burst_of_failures_arrives_on_ministack() {
-    let emulator = ministack();
-    let cloud = aws(&emulator);
-    emulator.python("alarm_delivery.py", &["prepare"]);
-    let absolute = MetricAlarm {
-        threshold: Some(5.into()),
-        evaluation_periods: 1,
-        datapoints_to_alarm: 1,
-        ..alarm("shop-prod-burst", single("Failed", "Sum", 60))
-    };
-    block_on(converges(&cloud, &Object::MetricAlarm(absolute)));
-    let arrived = emulator.python("alarm_delivery.py", &["burst"]);
-    assert!(arrived.contains("shop-prod-burst"), "{arrived}");
-    assert!(arrived.contains("ALARM"), "{arrived}");
-}

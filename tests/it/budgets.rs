@@ -338,6 +338,7 @@ fn put_alarm(account: &mut Account, name: &str, tags: Tags, alarm: MetricAlarm) 
     let held = AlarmItem {
         alarm: Object::MetricAlarm(alarm),
         state: "OK".into(),
+        state_days: 0,
     };
     account.alarms.insert(arn, held);
 }

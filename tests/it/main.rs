@@ -2,6 +2,8 @@
 
 mod alarms;
 mod alarms_aws;
+mod alarms_ministack;
+mod alarms_moto;
 mod architecture;
 mod audit;
 mod budgets;

@@ -198,7 +198,10 @@ fn actions(look: &mut Look<'_>, children: &BTreeSet<&str>) {
             "alarms.actions-disabled",
             Severity::High,
             "its actions are switched off".to_owned(),
-            format!("ActionsEnabled is false; {all} actions"),
+            format!(
+                "ActionsEnabled is false; {all} action{}",
+                if all == 1 { "" } else { "s" }
+            ),
             "aws cloudwatch enable-alarm-actions --alarm-names NAME, unless this is meant: then delete it",
         );
     }
@@ -215,11 +218,15 @@ fn silence(look: &mut Look<'_>) {
     let since = since.to_zoned(jiff::tz::TimeZone::UTC).date();
     let days = since.until(look.input.today).map_or(0, |s| s.get_days());
     if i64::from(days) >= INSUFFICIENT_DAYS {
+        let why = match look.alarm.state_reason.as_str() {
+            "" => String::new(),
+            why => format!(": {why}"),
+        };
         look.report(
             "alarms.insufficient-data",
             Severity::Medium,
             format!("without data for {days} days: it can tell nothing"),
-            format!("INSUFFICIENT_DATA since {since}: {}", look.alarm.state_reason),
+            format!("INSUFFICIENT_DATA since {since}{why}"),
             "correct its metric (name, dimensions, unit, period), treat missing data as notBreaching where silence is good, or delete it",
         );
     }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use jiff::{SignedDuration, Timestamp};
+
 use super::super::world::{Account, AlarmItem, Item};
 use super::super::writes::lost;
 use super::super::{Sandbox, gaps, refused};
@@ -65,7 +67,9 @@ pub fn observe(
                 definition,
                 state: item.state.clone(),
                 state_reason: String::new(),
-                state_since: None,
+                state_since: Timestamp::now()
+                    .checked_sub(SignedDuration::from_hours(24 * i64::from(item.state_days)))
+                    .ok(),
                 tags,
             });
         }
@@ -213,10 +217,11 @@ fn put(
             region: object.region().to_owned(),
             tags: tags.clone(),
         });
-    let state = account.alarms.get(&arn).map(|a| a.state.clone());
+    let before = account.alarms.get(&arn);
     let item = AlarmItem {
         alarm: object,
-        state: state.unwrap_or_else(|| "INSUFFICIENT_DATA".to_owned()),
+        state: before.map_or_else(|| "INSUFFICIENT_DATA".to_owned(), |a| a.state.clone()),
+        state_days: before.map_or(0, |a| a.state_days),
     };
     account.alarms.insert(arn, item);
     if lose { Err(lost(operation)) } else { Ok(()) }

@@ -1,9 +1,11 @@
 //! SNS topics. What a topic holds stands in `Account::topics`; its tags in `Account::resources`.
 
+use std::collections::BTreeSet;
+
 use super::super::world::{Account, Item, TopicItem};
 use super::super::writes::lost;
 use super::super::{Sandbox, gaps, refused};
-use crate::cloud::{Call, CloudError, ObjectReading, Target, Want};
+use crate::cloud::{Call, CloudError, ObjectReading, Target};
 use crate::inventory::{EnvironmentInventory, Observed, TopicFact};
 use crate::model::object::policy::default_policy;
 use crate::model::object::{Object, ObjectKey, Topic};
@@ -40,11 +42,11 @@ pub fn observe(
     sandbox: &Sandbox,
     account: &Account,
     target: &Target,
-    want: &Want,
+    topics: &BTreeSet<String>,
     controls: &[Control],
     seen: &mut EnvironmentInventory,
 ) {
-    for arn in &want.topics {
+    for arn in topics {
         let parsed = Arn::parse(arn);
         let region = parsed.map_or("", |a| a.region);
         let name = parsed.map_or("", |a| a.resource);

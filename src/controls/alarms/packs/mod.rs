@@ -5,7 +5,7 @@
 //! derived from it, and says how.
 
 mod cache;
-mod classes;
+pub mod classes;
 mod database;
 mod queue;
 mod serverless;
