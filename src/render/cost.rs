@@ -202,10 +202,7 @@ pub(super) fn lead(entry: &CostEntry) -> [Lead; 3] {
             amount: "none".to_owned(),
             text: match (to_date, entry.compared_days) {
                 (None, _) => "not known".to_owned(),
-                (_, 0) => {
-                    "no day of this month is complete yet: nothing to compare with last month"
-                        .to_owned()
-                }
+                (_, 0) => "there is nothing to compare with yet".to_owned(),
                 _ => format!(
                     "no service changed, {} against last month",
                     same_days(entry)
