@@ -256,7 +256,7 @@ fn services(context: &Context, lines: &mut Lines, entry: &CostEntry) {
         out
     };
     lines.blank();
-    lines.push(context.paint.dim(&line("Service", &columns)));
+    lines.push(context.paint.dim(line("Service", &columns).trim_end()));
     let top = rows.iter().map(|r| r.2).max().unwrap_or_default();
     for (name, cells, spent, change) in &rows {
         let text = line(name, cells);
