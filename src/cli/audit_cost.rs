@@ -18,10 +18,10 @@ use crate::cost::cache::{Cache, PayerLock};
 use crate::cost::days::Days;
 use crate::cost::explain::{self, Explanation, no_room};
 use crate::cost::export;
-use crate::cost::question::{Answered, Filter, Question};
+use crate::cost::question::{Answer, Answered, Filter, Question, Row};
 use crate::cost::steps::{
-    ForecastScope, Need, Outcome, PayerAnswers, PayerScope, Step, is_denied, is_hopeless, need,
-    operation, steps,
+    ForecastScope, Need, Outcome, PayerAnswers, PayerScope, Purpose, Step, is_denied, is_hopeless,
+    need, operation, steps,
 };
 use crate::cost::{self, AuditInput, CostEntry, EnvironmentInput, Users, tag_keys};
 use crate::inventory::Gap;
@@ -121,13 +121,21 @@ async fn collect_at(
             from: now - 72.hours(),
             to: now,
         };
-        async move { users(session, target, resolved, &span).await }
+        async move {
+            match args.from {
+                Some(_) => (users_without_asking(resolved), None),
+                None => users(session, target, resolved, &span).await,
+            }
+        }
     }));
     let (answers, users) = tokio::join!(answers, users);
     let answers: Vec<(PayerAnswers, Vec<String>)> =
         answers.into_iter().collect::<Result<_, _>>()?;
     let (answers, of_exports): (Vec<PayerAnswers>, Vec<Vec<String>>) = answers.into_iter().unzip();
-    let mut gaps = Vec::new();
+    let mut gaps = match &args.from {
+        Some(from) => not_in_export(from, environments, &answers, &days),
+        None => Vec::new(),
+    };
     let mut inputs = Vec::new();
     for (((target, resolved), payer), (users, gap)) in environments.iter().zip(places).zip(users) {
         gaps.extend(gap);
@@ -175,6 +183,9 @@ pub fn explain(
     environments: &[(Target, Resolved)],
     args: &CostArgs,
 ) -> Result<Explanation, Failure> {
+    if args.from.is_some() {
+        return Ok(Explanation::of(Vec::new()));
+    }
     let now = Timestamp::now();
     let days = Days::of(now.to_zoned(TimeZone::UTC).date());
     let (payers, _) = payers(session, environments)?;
@@ -330,6 +341,53 @@ async fn read(
     Ok((answers, export.notes))
 }
 
+/// What an export should tell of and does not: costs of nothing and costs that are not known look
+/// alike in it.
+fn not_in_export(
+    from: &Path,
+    environments: &[(Target, Resolved)],
+    answers: &[PayerAnswers],
+    days: &Days,
+) -> Vec<Gap> {
+    let daily = answers.first().and_then(|a| a.answer(&Purpose::Daily));
+    let rows = match daily {
+        Some(Answer::Usage { rows, .. }) => rows.as_slice(),
+        _ => &[],
+    };
+    let last = rows.iter().map(|row| row.start).max();
+    let ends = match last {
+        None => Some("it has no costs of this and of last month".to_owned()),
+        // Exports come at least once a day, some hours late.
+        Some(last) if last < days.today.saturating_sub((cost::audit::LAG + 1).days()) => Some(
+            format!("its last costs are of {last}: what was spent since is not known"),
+        ),
+        Some(_) => None,
+    };
+    let gap = |target: &Target, error: String| Gap {
+        environment: target.environment.clone(),
+        account: target.account.clone(),
+        region: "global".to_owned(),
+        control: Control::Cost,
+        operation: "export".to_owned(),
+        resource: Some(from.display().to_string()),
+        error,
+    };
+    let mut gaps = Vec::new();
+    for (target, _) in environments {
+        let account = target.account.as_str();
+        let has = |row: &Row| row.keys.first().is_some_and(|key| key == account);
+        if let Some(error) = &ends {
+            gaps.push(gap(target, error.clone()));
+        } else if !rows.iter().any(has) {
+            gaps.push(gap(
+                target,
+                format!("it has no line of the account {account}: it may be of another payer"),
+            ));
+        }
+    }
+    gaps
+}
+
 /// What counts, so that amounts compare with the budget.
 fn filter(resolved: &Resolved) -> Filter {
     let budgets = resolved.policies.budgets.as_ref();
@@ -469,6 +527,23 @@ impl Asking {
     }
 }
 
+/// How many users an environment has, as far as the files say: with an export nobody is asked.
+fn users_without_asking(resolved: &Resolved) -> Users {
+    let policy = resolved.policies.cost.as_ref();
+    match policy.and_then(|c| c.users_metric.as_ref()) {
+        Some(metric) => Users::Unknown(format!(
+            "with --from the metric {} {} is not asked",
+            metric.value.namespace, metric.value.metric
+        )),
+        None => configured_users(resolved),
+    }
+}
+
+fn configured_users(resolved: &Resolved) -> Users {
+    let configured = resolved.config.as_ref().and_then(|c| c.users);
+    configured.map_or(Users::NotTold, Users::Configured)
+}
+
 /// How many users an environment has, and what could not be seen of it.
 async fn users(
     session: &Session,
@@ -478,8 +553,7 @@ async fn users(
 ) -> (Users, Option<Gap>) {
     let policy = resolved.policies.cost.as_ref();
     let Some(metric) = policy.and_then(|c| c.users_metric.as_ref()) else {
-        let configured = resolved.config.as_ref().and_then(|c| c.users);
-        return (configured.map_or(Users::NotTold, Users::Configured), None);
+        return (configured_users(resolved), None);
     };
     let UsersMetric {
         namespace,
@@ -508,6 +582,9 @@ async fn users(
         .await;
     match answers.into_iter().next() {
         Some(Ok(series)) => match series.last().map(|(_, value)| Decimal::try_from(*value)) {
+            Some(Ok(count)) if cost::amount::sane(count).is_none() => {
+                (Users::Unknown(format!("{name} says {count}")), None)
+            }
             Some(Ok(count)) => (Users::Measured(count, name), None),
             Some(Err(e)) => (Users::Unknown(format!("{name}: {e}")), None),
             None => (

@@ -4,8 +4,15 @@ use std::str::FromStr;
 
 use rust_decimal::Decimal;
 
+use crate::model::MOST_AMOUNT;
+
 /// Powers of ten that an amount can sensibly have.
 const MOST_EXPONENT: i32 = 64;
+
+/// An amount that can be one: sums of such ones cannot overflow.
+pub fn sane(value: Decimal) -> Option<Decimal> {
+    (value.abs() <= MOST_AMOUNT).then_some(value)
+}
 
 /// Reads `12.3400`, `-0.0000000001`, `1E-7`; digits beyond the 28th after the point are rounded.
 pub fn parse(text: &str) -> Option<Decimal> {
@@ -26,7 +33,7 @@ pub fn parse(text: &str) -> Option<Decimal> {
             value.checked_div(Decimal::TEN)?
         };
     }
-    Some(value.normalize())
+    sane(value.normalize())
 }
 
 /// An amount that comes as a float: the shortest decimal that has this float. What was written as
@@ -61,9 +68,28 @@ mod tests {
         ] {
             assert_eq!(shown(text).as_deref(), Some(expected), "{text}");
         }
-        for bad in ["", "USD 3", "1_000", "1e999", "--1", "NaN", "1,5"] {
+        for bad in [
+            "",
+            "USD 3",
+            "1_000",
+            "1e999",
+            "--1",
+            "NaN",
+            "1,5",
+            "1e28",
+            "1000000000000001",
+            "-1000000000000001",
+        ] {
             assert_eq!(shown(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn the_largest_amounts_can_be_added_up() {
+        assert_eq!(MOST_AMOUNT.to_string(), "1000000000000000");
+        assert_eq!(parse("-1E15"), Some(-MOST_AMOUNT));
+        let sum = MOST_AMOUNT * Decimal::from(1_000_000_000);
+        assert!(sum.checked_mul(Decimal::ONE_HUNDRED).is_some());
     }
 
     #[test]

@@ -20,7 +20,7 @@ use crate::plan::Finding;
 
 /// Days by which Cost Explorer's data may lag behind. Source: "Cost Explorer updates your cost data
 /// at least once every 24 hours".
-const LAG: i32 = 2;
+pub(crate) const LAG: i32 = 2;
 
 /// How many users an environment has.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -93,7 +93,8 @@ pub fn audit(input: &AuditInput<'_>) -> CostReport {
         gaps(payer, &members, &mut report.gaps);
         notes(payer, input, &mut report.notes);
         let daily = payer.answer(&Purpose::Daily).and_then(|a| table(a, &days));
-        let complete = complete_days(daily.as_ref(), &days);
+        let daily = daily.filter(|t| !ends_before(payer, t, &days));
+        let complete = complete_days(payer, daily.as_ref(), &days);
         let (subjects, rest) = subjects(payer, &members, daily.as_ref(), &days, input);
         for (position, subject) in subjects {
             let entry = entry(payer, &subject, daily.as_ref(), complete, &days);
@@ -125,12 +126,27 @@ pub fn audit(input: &AuditInput<'_>) -> CostReport {
     report
 }
 
+/// An export of earlier months only: it says nothing about this one, but at its very start.
+fn ends_before(payer: &PayerAnswers, daily: &Table, days: &Days) -> bool {
+    let begun = daily.newest.is_some() || daily.has_today;
+    payer.scope.export && !begun && days.complete() > LAG
+}
+
 /// Complete days of this month that are known: those before today, as far as there is data, where
 /// it may still be on its way.
-fn complete_days(daily: Option<&Table>, days: &Days) -> i32 {
+///
+/// An export ends where it was made: there the days without a line are not known, and neither is
+/// all of its last one.
+fn complete_days(payer: &PayerAnswers, daily: Option<&Table>, days: &Days) -> i32 {
     let newest = daily
         .and_then(|t| t.newest)
         .map_or(0, |day| i32::from(day.day()));
+    if payer.scope.export {
+        return match daily {
+            Some(table) if table.has_today => days.complete(),
+            _ => (newest - 1).max(0),
+        };
+    }
     newest.max(days.complete() - LAG).clamp(0, days.complete())
 }
 
@@ -214,7 +230,11 @@ fn subjects<'a>(
             .or_default()
             .push((*position, member));
     }
-    let of = |account: &str| daily.map(|t| t.by_first.get(account).cloned().unwrap_or_default());
+    // An export without the account may be of another payer.
+    let of = |account: &str| match daily?.by_first.get(account) {
+        None if payer.scope.export => None,
+        cells => Some(cells.cloned().unwrap_or_default()),
+    };
     for (account, group) in &by_account {
         let first = group.first().map_or(0, |(position, _)| *position);
         let together = |group: &[(usize, &'a EnvironmentInput<'a>)]| Subject {

@@ -23,8 +23,10 @@ pub(super) fn by_account(
     days: &Days,
 ) {
     let of = |purpose: &Purpose| {
+        // Not in the export at all.
+        let known = !payer.scope.export || subject.cells.is_some();
         of_account(
-            payer.answer(purpose),
+            payer.answer(purpose).filter(|_| known),
             &subject.account,
             &entry.currency,
             days,
@@ -67,6 +69,7 @@ pub(super) fn by_account(
         });
     }
     if let Some(named) = regions {
+        let before = !payer.scope.export || entry.previous_full_month.is_some();
         let mut regions: BTreeMap<&str, TwoMonths> = BTreeMap::new();
         for (name, amounts) in &named {
             let both = regions.entry(region_name(name)).or_default();
@@ -85,7 +88,7 @@ pub(super) fn by_account(
                     RegionCost {
                         name: (*name).to_owned(),
                         month_to_date: Some(text(this)),
-                        previous_full_month: Some(text(previous)),
+                        previous_full_month: before.then(|| text(previous)),
                     },
                 )
             })
@@ -236,8 +239,8 @@ pub(super) fn anomalies(entry: &mut CostEntry, payer: &PayerAnswers, subject: &S
         entry.anomalies = Some(Vec::new());
         return;
     }
+    // No answer is not none.
     let Answer::Anomalies { anomalies } = answer else {
-        entry.anomalies = Some(Vec::new());
         return;
     };
     // Without an account it is of the only one there is, or of nobody in particular.
@@ -259,9 +262,9 @@ pub(super) fn per_user(entry: &mut CostEntry, subject: &Subject<'_>) {
     for environment in &subject.environments {
         match &environment.users {
             Users::NotTold => {}
-            Users::Configured(n) => users += Decimal::from(*n),
+            Users::Configured(n) => users = users.saturating_add(Decimal::from(*n)),
             Users::Measured(n, metric) => {
-                users += n.round();
+                users = users.saturating_add(n.round());
                 basis.push(metric.clone());
             }
             Users::Unknown(why) => {

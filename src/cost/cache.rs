@@ -92,7 +92,8 @@ impl Cache {
             .checked_sub(kept.answered.asked_at.as_second())?;
         let max_age = i64::try_from(self.max_age.as_secs()).unwrap_or(i64::MAX);
         let fresh = self.max_age > Duration::ZERO && age >= -SKEW_SECONDS && age <= max_age;
-        (same && fresh).then_some(kept.answered)
+        let sane = kept.answered.answer.is_sane();
+        (same && fresh && sane).then_some(kept.answered)
     }
 
     /// Keeps an answer.

@@ -119,6 +119,11 @@ pub(super) fn per_environment(
     credits(out, &place, policy, entry);
 }
 
+/// Whether a part is more than so many percent of a whole.
+fn exceeds(part: Decimal, whole: Decimal, percent: Decimal) -> bool {
+    part.saturating_mul(Decimal::ONE_HUNDRED) > whole.saturating_mul(percent)
+}
+
 fn biggest(entry: &CostEntry) -> String {
     let names: Vec<String> = entry
         .by_service
@@ -160,7 +165,7 @@ fn budget(out: &mut Vec<Finding>, place: &Place<'_>, policy: &Cost, entry: &Cost
             .over_budget_critical_percent
             .as_ref()
             .map_or(Decimal::from(CRITICAL_PERCENT), |p| p.value.0);
-        let far = to_date * Decimal::ONE_HUNDRED > budget * critical;
+        let far = exceeds(to_date, budget, critical);
         out.push(place.finding(Say {
             id: "cost.over-budget",
             severity: if far { Severity::Critical } else { Severity::High },
@@ -289,7 +294,7 @@ fn services(
                     ),
                     evidence: format!(
                         "{} to {}: {} USD; {} to {}: 0.00 USD; threshold {} USD",
-                        days.month, days.today, usd(to_date), days.previous, days.month, usd(above)
+                        days.month, days.today, usd(to_date), days.previous, days.previous.last_of_month(), usd(above)
                     ),
                     remediation: "if nobody knows why it is there, ask who made it (CloudTrail tells) and delete it; if it is meant, nothing is to be done".to_owned(),
                     reason,
@@ -313,7 +318,7 @@ fn services(
         let change = same - previous_same;
         let grew = change > Decimal::ZERO
             && change >= least.value.0
-            && change * Decimal::ONE_HUNDRED > previous_same.max(Decimal::ZERO) * percent;
+            && exceeds(change, previous_same.max(Decimal::ZERO), percent);
         if !grew {
             continue;
         }
@@ -432,10 +437,8 @@ fn tags(out: &mut Vec<Finding>, place: &Place<'_>, policy: &Cost, entry: &CostEn
             message: format!(
                 "the tag `{key}` is not activated for cost allocation: who spends what is not known by it"
             ),
-            evidence: "Cost Explorer shows all spend without this tag, and does not list its key as active".to_owned(),
-            remediation: format!(
-                "activate it in the account that pays: `aws ce update-cost-allocation-tags-status --cost-allocation-tags-status TagKey={key},Status=Active`; the first numbers come within a day"
-            ),
+            evidence: "all spend shows without this tag, and its key is not among the active ones".to_owned(),
+            remediation: "`opsctl apply --control budgets` activates the keys that the tag policy requires, in the account that pays; others under Billing, Cost allocation tags. The first numbers come within a day".to_owned(),
             reason: place.reason(rule, origin),
             monthly: None,
         }));

@@ -67,7 +67,9 @@ pub(super) fn entry(
     asked(&mut entry, payer);
     configured(&mut entry, subject);
     if let Some(cells) = &subject.cells {
-        amounts(&mut entry, cells, complete, days);
+        // An export without last month does not say that it cost nothing.
+        let before = !payer.scope.export || daily.is_some_and(|t| t.has_previous);
+        amounts(&mut entry, cells, complete, before, days);
         forecast(&mut entry, payer, subject, cells, complete, days);
         against_limits(&mut entry);
     }
@@ -124,9 +126,9 @@ fn configured(entry: &mut CostEntry, subject: &Subject<'_>) {
     }
 }
 
-/// Totals, services and days.
-fn amounts(entry: &mut CostEntry, cells: &Cells, complete: i32, days: &Days) {
-    let compared = days.compared(complete);
+/// Totals, services and days. `before`: last month is known.
+fn amounts(entry: &mut CostEntry, cells: &Cells, complete: i32, before: bool, days: &Days) {
+    let compared = if before { days.compared(complete) } else { 0 };
     let mut services: Vec<(&String, Exact)> = Vec::new();
     for (service, amounts) in cells {
         let mut exact = Exact::default();
@@ -155,15 +157,17 @@ fn amounts(entry: &mut CostEntry, cells: &Cells, complete: i32, days: &Days) {
     let previous_full = column(|e| e.previous_full);
     let sum = |column: &[Decimal]| column.iter().copied().sum::<Decimal>();
     entry.month_to_date = Some(text(sum(&to_date)));
-    entry.previous_full_month = Some(text(sum(&previous_full)));
+    entry.previous_full_month = before.then(|| text(sum(&previous_full)));
     entry.compared_days = u32::try_from(compared).unwrap_or(0);
     if compared > 0 {
         compare(entry, sum(&same), sum(&previous_same));
     } else {
-        entry.notes.push(
+        let why = if before {
             "no day of this month is complete yet: there is nothing to compare with last month"
-                .to_owned(),
-        );
+        } else {
+            "the export holds nothing of last month: there is nothing to compare with"
+        };
+        entry.notes.push(why.to_owned());
     }
     let columns = to_date
         .into_iter()
@@ -188,7 +192,7 @@ fn amounts(entry: &mut CostEntry, cells: &Cells, complete: i32, days: &Days) {
                 month_to_date: Some(text(to_date)),
                 previous_same_days: known.then(|| text(previous_same)),
                 month_to_date_same_days: known.then(|| text(same)),
-                previous_full_month: Some(text(previous_full)),
+                previous_full_month: before.then(|| text(previous_full)),
                 change: known.then(|| text(change)),
                 change_percent: percent(change, previous_same)
                     .filter(|_| known)
@@ -204,6 +208,9 @@ fn amounts(entry: &mut CostEntry, cells: &Cells, complete: i32, days: &Days) {
         *totals.entry(*day).or_default() += amount;
     }
     entry.daily = day_by_day(&totals, complete, entry.estimated, days);
+    if !before {
+        entry.daily.retain(|day| days.is_this_month(day.date));
+    }
 }
 
 /// Sets the comparison of the same days, and its change.
@@ -330,8 +337,12 @@ fn forecast(
             set_forecast(entry, base + mean, base + low, base + high, to_date);
             if payer.scope.export {
                 entry.forecast_basis = Some("own-estimate".to_owned());
-                entry.forecast_note =
-                    Some("an estimate from the newest days of the export".to_owned());
+                entry.forecast_note = Some(match missing {
+                    ..=1 => "an estimate from the newest days of the export".to_owned(),
+                    n => format!(
+                        "an estimate from the newest days of the export, which ends early: {n} days before today are estimated, too"
+                    ),
+                });
                 return;
             }
             entry.forecast_basis = Some("cost-explorer".to_owned());
@@ -415,7 +426,7 @@ fn set_forecast(
 /// Budget and band, which are in USD.
 pub(super) fn against_limits(entry: &mut CostEntry) {
     if entry.currency != "USD" {
-        if entry.budget.is_some() || entry.stage_band.is_some() {
+        if !entry.currency.is_empty() && (entry.budget.is_some() || entry.stage_band.is_some()) {
             entry.notes.push(format!(
                 "costs are in {}, budget and cost band in USD: they are not compared",
                 entry.currency

@@ -144,6 +144,22 @@ pub enum Answer {
     },
 }
 
+impl Answer {
+    /// Whether its amounts can be amounts: what is read back from a file may be anything.
+    pub fn is_sane(&self) -> bool {
+        let sane = |amount: &Decimal| super::amount::sane(*amount).is_some();
+        match self {
+            Answer::Usage { rows, .. } => rows.iter().all(|row| sane(&row.amount)),
+            Answer::Forecast {
+                mean, low, high, ..
+            } => [mean, low, high].into_iter().all(sane),
+            Answer::Anomalies { anomalies } => anomalies.iter().all(|a| sane(&a.impact)),
+            Answer::Percent { percent } => sane(percent),
+            Answer::CostAllocationTags { .. } | Answer::NoData { .. } => true,
+        }
+    }
+}
+
 /// An answer with its age and price.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answered {

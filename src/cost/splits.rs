@@ -19,6 +19,10 @@ pub struct Table {
     pub estimated: bool,
     /// The newest day of this month before today with any row.
     pub newest: Option<Date>,
+    /// There is a row of last month.
+    pub has_previous: bool,
+    /// There is a row of today.
+    pub has_today: bool,
 }
 
 /// `None` where there is nothing to tell.
@@ -37,11 +41,13 @@ pub fn table(answer: &Answer, days: &Days) -> Option<Table> {
         if !days.is_this_month(row.start) && !days.is_previous_month(row.start) {
             continue;
         }
+        table.has_previous |= days.is_previous_month(row.start);
         if days.is_this_month(row.start) {
             table.estimated |= row.estimated;
             if row.start < days.today {
                 table.newest = table.newest.max(Some(row.start));
             }
+            table.has_today |= row.start == days.today;
         }
         let cells = table.by_first.entry(first.clone()).or_default();
         let day = cells.entry(second.clone()).or_default();

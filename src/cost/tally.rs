@@ -434,12 +434,12 @@ impl Tally {
             Question::CostAllocationTags => Ok(Answer::CostAllocationTags {
                 keys: self.tag_keys.iter().map(|k| (k.clone(), true)).collect(),
             }),
-            Question::Anomalies { .. } => none("single lines say nothing about anomalies"),
+            Question::Anomalies { .. } => none("an export does not tell of anomalies"),
             Question::SavingsPlansUtilization { .. }
             | Question::SavingsPlansCoverage { .. }
             | Question::ReservationUtilization { .. }
             | Question::ReservationCoverage { .. } => {
-                none("single lines say nothing about commitments")
+                none("an export does not tell how commitments are used")
             }
         }
     }

@@ -258,6 +258,71 @@ fn on_the_first_nothing_is_compared_and_it_is_said() {
     assert_eq!(entry.forecast_basis.as_deref(), Some("own-estimate"));
 }
 
+/// From an export that holds 2 USD of Lambda a day from `first` to `last`.
+fn from_export(account: &str, first: Date, last: Date, today: Date) -> CostReport {
+    let rows = each_day(today, |day| {
+        if first <= day && day <= last {
+            vec![row(day, &[account, "Lambda"], "2")]
+        } else {
+            Vec::new()
+        }
+    });
+    let mut scope = scope(&["team"]);
+    scope.export = true;
+    let monthly = usage(vec![row(first.first_of_month(), &[account, "a"], "2")]);
+    let answers = vec![
+        (Purpose::Daily, answered(usage(rows))),
+        (Purpose::Forecast(ACCOUNT.to_owned()), forecast("18")),
+        (Purpose::Tag("team".to_owned()), answered(monthly.clone())),
+        (Purpose::Regions, answered(monthly)),
+    ];
+    run(&prod(""), &[payer(scope, today, answers)], today)
+}
+
+#[test]
+fn where_an_export_ends_costs_are_not_known_and_not_zero() {
+    let (october, today) = (date(2026, 10, 1), date(2026, 11, 22));
+    let of = |last| from_export(ACCOUNT, october, last, today).entries.remove(0);
+    let whole = of(today);
+    assert_eq!(whole.compared_days, 21);
+    assert_eq!(whole.forecast_month_end.as_deref(), Some("60.00"));
+    // Of its last day it may hold a part.
+    assert_eq!(of(date(2026, 11, 21)).compared_days, 20);
+    let early = of(date(2026, 11, 10));
+    assert_eq!(early.month_to_date.as_deref(), Some("20.00"));
+    assert_eq!(early.compared_days, 9);
+    assert_eq!(early.change.as_deref(), Some("0.00"));
+    // 18 for 9 days, 24 for the 12 that are missing, 18 from today on.
+    assert_eq!(early.forecast_month_end.as_deref(), Some("60.00"));
+    let before = of(date(2026, 10, 31));
+    assert_eq!(before.month_to_date, None);
+    assert_eq!(before.forecast_month_end, None);
+    // At the start of a month there cannot be anything of it yet.
+    let first = from_export(ACCOUNT, october, date(2026, 10, 31), date(2026, 11, 1));
+    assert_eq!(first.entries[0].month_to_date.as_deref(), Some("0.00"));
+}
+
+#[test]
+fn what_an_export_lacks_is_not_zero() {
+    let (october, november) = (date(2026, 10, 1), date(2026, 11, 1));
+    let today = date(2026, 11, 22);
+    let new = from_export(ACCOUNT, november, today, today);
+    let entry = &new.entries[0];
+    assert_eq!(entry.month_to_date.as_deref(), Some("44.00"));
+    assert_eq!(entry.previous_full_month, None);
+    assert_eq!(entry.previous_same_days, None);
+    assert_eq!(entry.by_service[0].previous_full_month, None);
+    assert_eq!(entry.by_region[0].previous_full_month, None);
+    assert!(entry.daily.iter().all(|d| d.date >= november));
+    assert_eq!(ids(&new), Vec::<&str>::new());
+    let elsewhere = from_export("999999999999", october, today, today);
+    let entry = &elsewhere.entries[0];
+    assert_eq!(entry.month_to_date, None);
+    assert_eq!(entry.untagged["team"], None);
+    assert!(entry.by_region.is_empty());
+    assert_eq!(entry.anomalies, None);
+}
+
 #[test]
 fn a_day_without_data_yet_is_neither_zero_nor_lost() {
     let today = date(2026, 11, 22);
@@ -508,7 +573,7 @@ fn findings_of_a_bad_month() {
       builtin:policies/cost.toml:17 cost.growth.above_percent
     medium cost.new-service prod/global/cost/aws-glue#cost
       AWS Glue is new: 22.00 USD this month, nothing last month
-      2026-11-01 to 2026-11-22: 22.00 USD; 2026-10-01 to 2026-11-01: 0.00 USD; threshold 5.00 USD
+      2026-11-01 to 2026-11-22: 22.00 USD; 2026-10-01 to 2026-10-31: 0.00 USD; threshold 5.00 USD
       builtin:policies/cost.toml:8 cost.new_service_above_usd
     medium cost.new-region prod/global/cost/region-ap-south-1#cost
       ap-south-1 is new: 32.00 USD this month, nothing last month, and opsctl.toml does not name it
@@ -516,7 +581,7 @@ fn findings_of_a_bad_month() {
       builtin:policies/cost.toml:9 cost.new_region_above_usd
     medium cost.tag-not-activated prod/global/cost/tag-project#cost
       the tag `project` is not activated for cost allocation: who spends what is not known by it
-      Cost Explorer shows all spend without this tag, and does not list its key as active
+      all spend shows without this tag, and its key is not among the active ones
       builtin:policies/tags.toml:5 tags.required
     medium cost.untagged prod/global/cost/tag-team#cost
       50.0 % of the spend has no tag `team`

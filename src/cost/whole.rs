@@ -115,7 +115,8 @@ pub(super) fn whole(
             })
         })
         .collect();
-    let users: Decimal = entries.iter().filter_map(|e| number(&e.users)).sum();
+    let known = entries.iter().filter_map(|e| number(&e.users));
+    let users = known.fold(Decimal::ZERO, Decimal::saturating_add);
     if users > Decimal::ZERO && others.is_empty() {
         whole.users = Some(users.to_string());
         divide_by_users(&mut whole, users);

@@ -11,6 +11,17 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 #[serde(transparent)]
 pub struct Amount(pub Decimal);
 
+/// No amount is larger. Even a billion of them, and percentages of their sum, are far below what a
+/// decimal holds, so that sums of what was let in cannot overflow.
+pub const MOST_AMOUNT: Decimal = Decimal::from_parts(0xA4C6_8000, 0x0003_8D7E, 0, false, 0);
+
+fn bounded<E: de::Error>(value: Decimal) -> Result<Amount, E> {
+    if value.abs() > MOST_AMOUNT {
+        return Err(E::custom(format!("{value} is larger than any amount")));
+    }
+    Ok(Amount(value))
+}
+
 impl<'de> Deserialize<'de> for Amount {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Visitor;
@@ -20,10 +31,10 @@ impl<'de> Deserialize<'de> for Amount {
                 f.write_str("an integer, or a decimal in quotes like \"0.50\"")
             }
             fn visit_i64<E: de::Error>(self, value: i64) -> Result<Amount, E> {
-                Ok(Amount(Decimal::from(value)))
+                bounded(Decimal::from(value))
             }
             fn visit_u64<E: de::Error>(self, value: u64) -> Result<Amount, E> {
-                Ok(Amount(Decimal::from(value)))
+                bounded(Decimal::from(value))
             }
             fn visit_f64<E: de::Error>(self, value: f64) -> Result<Amount, E> {
                 Err(E::custom(format!(
@@ -32,10 +43,10 @@ impl<'de> Deserialize<'de> for Amount {
             }
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Amount, E> {
                 Decimal::from_str_exact(text.trim())
-                    .map(Amount)
                     .map_err(|_| {
                         E::custom(format!("`{text}` is not a decimal number like \"0.50\""))
                     })
+                    .and_then(bounded)
             }
         }
         deserializer.deserialize_any(Visitor)
@@ -103,5 +114,15 @@ mod tests {
         assert_eq!(show("-0.004"), "0.00");
         assert_eq!(show("-12.5"), "-12.50");
         assert_eq!(show("999"), "999.00");
+    }
+
+    #[test]
+    fn absurd_amounts_are_refused() {
+        let read = |json: &str| serde_json::from_str::<Amount>(json).map_err(|e| e.to_string());
+        assert_eq!(read("1000000000000000").unwrap().0, MOST_AMOUNT);
+        for absurd in ["1000000000000001", "\"-7000000000000000000000\""] {
+            let said = read(absurd).unwrap_err();
+            assert!(said.contains("larger than any amount"), "{said}");
+        }
     }
 }

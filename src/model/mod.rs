@@ -9,7 +9,7 @@ mod resource_type;
 mod tags;
 
 pub use address::Address;
-pub use amount::{Amount, grouped, usd};
+pub use amount::{Amount, MOST_AMOUNT, grouped, usd};
 pub use arn::Arn;
 pub use resource_type::ResourceType;
 pub use tags::{

@@ -139,7 +139,7 @@ pub(super) fn lead(entry: &CostEntry) -> [Lead; 3] {
         (Some(_), None, _) => ("no budget is set".to_owned(), Tone::Plain),
     };
     let interval = match (amount(&entry.forecast_low), amount(&entry.forecast_high)) {
-        (Some(low), Some(high)) => format!("{} to {}", usd(low), usd(high)),
+        (Some(low), Some(high)) => format!("likely {} to {}, ", usd(low), usd(high)),
         _ => String::new(),
     };
     let basis = match entry.forecast_basis.as_deref() {
@@ -163,7 +163,7 @@ pub(super) fn lead(entry: &CostEntry) -> [Lead; 3] {
             } else {
                 Tone::Bad
             },
-            text: format!("{interval}, {basis}{over}"),
+            text: format!("{interval}{basis}{over}"),
         },
         None => Lead {
             label: "Month end",
@@ -202,10 +202,7 @@ pub(super) fn lead(entry: &CostEntry) -> [Lead; 3] {
             amount: "none".to_owned(),
             text: match (to_date, entry.compared_days) {
                 (None, _) => "not known".to_owned(),
-                (_, 0) => {
-                    "no day of this month is complete yet: nothing to compare with last month"
-                        .to_owned()
-                }
+                (_, 0) => "there is nothing to compare with yet".to_owned(),
                 _ => format!(
                     "no service changed, {} against last month",
                     same_days(entry)

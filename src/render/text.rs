@@ -112,13 +112,28 @@ pub fn loose(text: &str) -> String {
     text.replace(SOLID, " ")
 }
 
+/// A number keeps its unit: the space in `12.6 %` and `40.00 USD` does not break.
+fn keep_units(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for word in text.split(' ') {
+        let unit = word.starts_with('%') || word.starts_with("USD");
+        let number = out.ends_with(|c: char| c.is_ascii_digit());
+        if !out.is_empty() {
+            out.push(if unit && number { SOLID } else { ' ' });
+        }
+        out.push_str(word);
+    }
+    out
+}
+
 /// Breaks the text at spaces into lines of at most `max` columns; a longer word is broken after
 /// punctuation or before a capital, else where it has to be.
 pub fn wrap(text: &str, max: usize) -> Vec<String> {
     let max = max.max(8);
     let mut lines = Vec::new();
     let mut line = String::new();
-    for word in text.split(' ').filter(|w| !w.is_empty()) {
+    let kept = keep_units(text);
+    for word in kept.split(' ').filter(|w| !w.is_empty()) {
         let mut word = word;
         let joined = width(&line) + usize::from(!line.is_empty()) + width(word);
         if joined > max && !line.is_empty() {

@@ -192,6 +192,10 @@ pub(super) fn api(audit: &Audit) -> String {
         return super::words::api(&api);
     }
     let cost = std::mem::take(&mut api.cost_usd);
+    // The page of the costs says it already.
+    if audit.cost.is_some() {
+        return super::words::api(&api);
+    }
     format!(
         "{}; this audit cost {} USD",
         super::words::api(&api),

@@ -578,6 +578,24 @@ fn loose_files_of_one_period_replace_each_other_and_their_parts_add_up() {
 }
 
 #[test]
+fn a_month_in_two_loose_files_is_never_counted_twice() {
+    let dir = TempDir::new().unwrap();
+    let mut both = some(date(2026, 10, 2), 2);
+    both.extend(some(date(2026, 11, 2), 2));
+    put(dir.path(), "both.csv", &csv(Form::Focus, &both));
+    put(
+        dir.path(),
+        "november.csv",
+        &csv(Form::Focus, &some(date(2026, 11, 2), 2)),
+    );
+    let said = refused(dir.path());
+    assert!(
+        said.contains("lines of 2026-11 in november.csv and in both"),
+        "{said}"
+    );
+}
+
+#[test]
 fn odd_but_right_files_are_read() {
     let mut lines = some(date(2026, 11, 5), 1);
     lines[0].service = "Amazon \"S3\", Glacier\nand more, größer".to_owned();
@@ -663,6 +681,11 @@ fn broken_files_say_where() {
             "ends in the middle",
         ),
         ("not.csv.gz", b"no gzip at all".to_vec(), "row 1"),
+        (
+            "absurd.csv",
+            wrong("1.5,USD", "70000000000000000000000000000,USD").into_bytes(),
+            "is no amount",
+        ),
         ("cut.csv", whole[..whole.len() - 60].to_vec(), "columns"),
         (
             "amount.csv",

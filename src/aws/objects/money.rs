@@ -8,6 +8,7 @@ use super::{anomaly, budgets, cost_tags};
 use crate::aws::located;
 use crate::cloud::{Call, CloudError, ObjectReading};
 use crate::inventory::Observed;
+use crate::model::MOST_AMOUNT;
 use crate::model::object::{CostAllocationTag, Object, ObjectKey, ObjectKind};
 
 /// The services live there, whatever the environment's regions.
@@ -19,6 +20,7 @@ pub fn decimal(text: &str) -> Option<Decimal> {
         .or_else(|_| Decimal::from_scientific(text))
         .ok()
         .map(|d| d.normalize())
+        .filter(|d| d.abs() <= MOST_AMOUNT)
 }
 
 /// One object right now. What Cost Explorer keeps is ours by its name alone: it has no tags that

@@ -222,6 +222,72 @@ fn two_audits_at_once_pay_once() {
 }
 
 #[test]
+fn kept_amounts_that_cannot_be_added_up_are_asked_for_again() {
+    let folder = TempDir::new().unwrap();
+    let before = audit(&session(&folder, noon(), |_| None), HOURS, noon());
+    let mut absurd = 0;
+    for file in kept(&folder) {
+        let text = std::fs::read_to_string(&file).unwrap();
+        let edited = text.replace("\"amount\":\"", "\"amount\":\"70000000000000000000");
+        if edited != text {
+            std::fs::write(&file, edited).unwrap();
+            absurd += 1;
+        }
+    }
+    assert!(absurd > 3);
+    let again = session(&folder, noon(), |_| None);
+    let after = audit(&again, HOURS, noon());
+    assert!(requests(&again) >= absurd);
+    assert_eq!(before.entries, after.entries);
+}
+
+#[test]
+fn an_export_asks_nobody_and_says_what_it_lacks() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("focus.csv");
+    let header =
+        "BilledCost,BillingCurrency,ChargeCategory,ChargePeriodStart,ServiceName,SubAccountId";
+    let run = |last: &str| {
+        let lines = format!(
+            "{header}\n2,USD,Usage,2026-10-01,Lambda,310987654321\n2,USD,Usage,{last},Lambda,310987654321\n"
+        );
+        std::fs::write(&file, lines).unwrap();
+        let mut session = session(&folder, noon(), |_| None);
+        let policy = "[cost]\nusers_metric = { namespace = \"Shop\", metric = \"Users\" }\n";
+        let node = session
+            .loaded
+            .parse("policies/cost.toml", policy.to_owned());
+        session
+            .loaded
+            .policies
+            .insert("cost".to_owned(), node.unwrap());
+        let global = global();
+        let environments = session.environments(&global, None).ok().unwrap();
+        let args = CostArgs {
+            from: Some(file.clone()),
+            ..args(HOURS)
+        };
+        let found = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap()
+            .block_on(collect_at(&global, &session, &environments, &args, noon()));
+        assert_eq!(session.cloud.meter().requests(), 0);
+        found.unwrap_or_else(|e| panic!("{}", e.message))
+    };
+    let fresh = run("2026-11-22");
+    let lacking: Vec<&str> = fresh.gaps.iter().map(|g| g.environment.as_str()).collect();
+    assert_eq!(lacking, ["prod", "staging"]);
+    let notes = &fresh.entries[0].notes;
+    assert!(
+        notes.iter().any(|n| n.contains("Shop Users is not asked")),
+        "{notes:?}"
+    );
+    let old = run("2026-11-10");
+    assert_eq!(old.gaps.len(), 3);
+    assert!(old.gaps[0].error.contains("2026-11-10"), "{:?}", old.gaps);
+}
+
+#[test]
 fn explaining_asks_nothing_and_knows_what_is_kept() {
     let folder = TempDir::new().unwrap();
     let now = Timestamp::now();

@@ -22,6 +22,14 @@ pub(super) struct Wanted {
     pub reason: Reason,
 }
 
+/// Whether a budget of somebody else is enough.
+enum Cover {
+    No,
+    By(Told),
+    /// One might, and its alerts could not be read.
+    Unseen,
+}
+
 type Filters = BTreeMap<String, BTreeSet<String>>;
 
 fn percent(of: Decimal, percent: u32) -> Decimal {
@@ -137,8 +145,10 @@ impl Work<'_> {
         let mut wanted = Vec::new();
         let name = self.names.base.clone();
         let main = budget(self.policy, &self.targets, name.clone(), amount, filters);
+        let there = self.fact(&name).is_some();
         match self.covered(&main) {
-            Some(told) if self.fact(&name).is_none() => self.find_on(KIND, GLOBAL, &name, told),
+            Cover::By(told) if !there => self.find_on(KIND, GLOBAL, &name, told),
+            Cover::Unseen if !there => self.unseen(KIND, GLOBAL, &name),
             _ => wanted.push(Wanted {
                 budget: main.clone(),
                 reason: self.limit_reason(),
@@ -309,45 +319,68 @@ impl Work<'_> {
     }
 
     /// A budget of somebody else that does what ours would.
-    fn covered(&self, ours: &Budget) -> Option<Told> {
+    fn covered(&self, ours: &Budget) -> Cover {
+        let known = self.input.inventory.money.budgets.known();
+        let (Some(limit), Some(all)) = (&ours.limit, known) else {
+            return Cover::No;
+        };
         if self.policy.beside_foreign {
-            return None;
+            return Cover::No;
         }
-        let limit = ours.limit.as_ref()?.amount;
-        let band = percent(limit, 40)..=percent(limit, 80);
-        let all = self.input.inventory.money.budgets.known()?;
-        let one = all.iter().filter(|f| !self.is_own_budget(f)).find(|fact| {
+        let band = percent(limit.amount, 40)..=percent(limit.amount, 80);
+        // Those of a neighbour are for its own costs.
+        let neighbours = &self.input.resolved.neighbours;
+        let neighbours: Vec<String> = neighbours
+            .iter()
+            .map(|n| self.names.of_neighbour(n))
+            .collect();
+        let same_costs = |fact: &&BudgetFact| {
+            let theirs = &fact.budget;
+            let hides = |b: &Budget| b.cost_types.include_credit || b.cost_types.include_refund;
+            !self.is_own_budget(fact)
+                && !neighbours.contains(&theirs.name)
+                && theirs.kind == "COST"
+                && theirs.time_unit == "MONTHLY"
+                && theirs.filters == ours.filters
+                && theirs.extra.is_empty()
+                && fact.unhealthy.is_none()
+                && (hides(ours) || !hides(theirs))
+        };
+        let alike: Vec<&BudgetFact> = all.iter().filter(same_costs).collect();
+        let alerts_early = |fact: &&&BudgetFact| {
             let theirs = &fact.budget;
             let Some(amount) = theirs.limit.as_ref().filter(|l| l.unit == "USD") else {
                 return false;
             };
-            let hides = |b: &Budget| b.cost_types.include_credit || b.cost_types.include_refund;
-            let early = theirs.notifications.iter().any(|(key, subscribers)| {
+            theirs.notifications.iter().any(|(key, subscribers)| {
                 let at = match key.unit {
-                    ThresholdUnit::Percent => amount.amount * key.threshold / Decimal::from(100),
+                    ThresholdUnit::Percent => {
+                        amount.amount.saturating_mul(key.threshold) / Decimal::from(100)
+                    }
                     ThresholdUnit::Absolute => key.threshold,
                 };
                 key.when == When::Actual
                     && key.operator == "GREATER_THAN"
                     && !subscribers.is_empty()
                     && band.contains(&at)
-            });
-            theirs.kind == "COST"
-                && theirs.time_unit == "MONTHLY"
-                && theirs.filters == ours.filters
-                && theirs.extra.is_empty()
-                && fact.unread.is_none()
-                && fact.unhealthy.is_none()
-                && (hides(ours) || !hides(theirs))
-                && early
-        })?;
+            })
+        };
+        let mut seen = alike.iter().filter(|f| f.unread.is_none());
+        let Some(one) = seen.find(alerts_early) else {
+            // Whether the alerts of this one are enough is not known: no reason to make another.
+            return if alike.iter().any(|f| f.unread.is_some()) {
+                Cover::Unseen
+            } else {
+                Cover::No
+            };
+        };
         let theirs = &one.budget;
         let limit_text = theirs.limit.as_ref().map(ToString::to_string);
-        Some(Told {
+        Cover::By(Told {
             id: "budgets.covered",
             severity: Severity::Low,
             message: format!(
-                "the budget {} of somebody else already covers this, so ours is not made",
+                "the budget `{}` of somebody else already covers this, so ours is not made",
                 theirs.name
             ),
             evidence: format!(
@@ -541,7 +574,7 @@ impl Work<'_> {
                 id: "budgets.credits-hide-spend",
                 severity: Severity::Medium,
                 message: format!(
-                    "the budget {} of somebody else counts {}: what they pay for does not trip it",
+                    "the budget `{}` of somebody else counts {}: what they pay for does not trip it",
                     theirs.name,
                     what.join(" and ")
                 ),
@@ -562,7 +595,7 @@ impl Work<'_> {
             found.push(Told {
                 id: "budgets.forecast-on-daily",
                 severity: Severity::Medium,
-                message: format!("the daily budget {} of somebody else has an alert on a forecast, which AWS makes for no daily budget", theirs.name),
+                message: format!("the daily budget `{}` of somebody else has an alert on a forecast, which AWS makes for no daily budget", theirs.name),
                 evidence: "TimeUnit DAILY, NotificationType FORECASTED".to_owned(),
                 remediation: "alert on actual costs, or use a monthly budget".to_owned(),
                 policy: self.rule("budgets.alert"),
@@ -574,7 +607,7 @@ impl Work<'_> {
                 id: "budgets.no-subscriber",
                 severity: Severity::Medium,
                 message: format!(
-                    "an alert of the budget {} of somebody else tells nobody",
+                    "an alert of the budget `{}` of somebody else tells nobody",
                     theirs.name
                 ),
                 evidence: format!("{key}: no subscribers"),

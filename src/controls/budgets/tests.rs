@@ -357,6 +357,23 @@ fn a_topic_of_ours_that_drifted_is_mended_and_keeps_what_others_added() {
 }
 
 #[test]
+fn a_topic_that_lets_several_out_is_one_finding() {
+    let arn = format!("arn:aws:sns:eu-west-1:{ACCOUNT}:ops");
+    let mut case = Case::new(USUAL);
+    let closed = foreign_topic(&arn, default_policy(&arn), None);
+    case.inventory.topics.insert(arn, closed);
+    let verdict = case.run();
+    let blocked: Vec<&str> = verdict
+        .findings
+        .iter()
+        .filter(|f| f.id == "budgets.topic-blocked")
+        .map(|f| f.message.as_str())
+        .collect();
+    let expected = "the policy of the topic ops does not let budgets.amazonaws.com and costalerts.amazonaws.com publish";
+    assert_eq!(blocked, [expected]);
+}
+
+#[test]
 fn a_foreign_topic_is_only_looked_at() {
     let arn = format!("arn:aws:sns:eu-west-1:{ACCOUNT}:ops");
     let all = BTreeSet::from(Publisher::ALL);
@@ -448,6 +465,35 @@ fn tags_that_could_not_be_read_make_no_conflict_and_no_change() {
 }
 
 #[test]
+fn a_budget_of_somebody_else_whose_alerts_are_not_seen_makes_no_second_one() {
+    let run = |edit: &dyn Fn(&mut BudgetFact)| {
+        let mut fact = theirs(50, 80);
+        fact.unread = Some("AccessDenied".into());
+        edit(&mut fact);
+        let mut case = Case::new(USUAL);
+        put(&mut case.inventory.money.budgets, fact);
+        let verdict = case.run();
+        let kind = "budgets-budget";
+        let made = verdict.changes.iter().any(|c| c.resource.kind == kind);
+        (made, verdict.counts.unobserved)
+    };
+    assert_eq!(run(&|_| {}), (false, 1));
+    let other = |f: &mut BudgetFact| {
+        let one = BTreeSet::from(["Amazon S3".to_owned()]);
+        f.budget.filters.insert("Service".into(), one);
+    };
+    assert_eq!(run(&other), (true, 0), "it is about other costs anyway");
+    // One that is seen is enough, whatever the others are.
+    let mut case = Case::new(USUAL);
+    put(&mut case.inventory.money.budgets, theirs(50, 80));
+    let mut unread = theirs(50, 80);
+    unread.budget.name = "another".to_owned();
+    unread.unread = Some("AccessDenied".into());
+    put(&mut case.inventory.money.budgets, unread);
+    assert!(ids(&case.run()).contains(&"budgets.covered"));
+}
+
+#[test]
 fn a_budget_of_somebody_else_can_be_enough() {
     let covered = |fact: BudgetFact, policy: Option<&str>| {
         let mut case = Case::with(USUAL, policy);
@@ -489,7 +535,6 @@ fn a_budget_of_somebody_else_can_be_enough() {
         .notifications
         .values_mut()
         .for_each(BTreeSet::clear)));
-    assert!(!with(&|f| f.unread = Some("AccessDenied".into())));
     assert!(!with(&|f| f.unhealthy = Some("FILTER_INVALID".into())));
     assert!(!with(&|f| {
         f.budget

@@ -157,34 +157,57 @@ impl Work<'_> {
         } else {
             document.clone()
         };
-        for publisher in &wanted.publishers {
-            let who = publisher.principal();
-            let (severity, message) = match access(&judged, *publisher, arn) {
-                Access::Allowed => continue,
-                Access::Blocked => (
-                    Severity::High,
-                    format!("the policy of the topic {name} does not let {who} publish"),
+        let of = |kind: Access| -> Vec<&str> {
+            let publishers = wanted.publishers.iter();
+            publishers
+                .filter(|p| access(&judged, **p, arn) == kind)
+                .map(|p| p.principal())
+                .collect()
+        };
+        let (blocked, unclear) = (of(Access::Blocked), of(Access::Unclear));
+        let both = |who: &[&str]| who.join(" and ");
+        // One finding: a baseline tells findings apart by their id and address.
+        let (severity, who, message) = match (blocked.as_slice(), unclear.as_slice()) {
+            ([], []) => return self.beyond_policy(arn, fact, wanted),
+            ([], who) => (
+                Severity::Low,
+                who,
+                format!(
+                    "whether the policy of the topic {name} lets {} publish hangs on conditions that opsctl does not read",
+                    both(who)
                 ),
-                Access::Unclear => (
-                    Severity::Low,
-                    format!(
-                        "whether the policy of the topic {name} lets {who} publish hangs on conditions that opsctl does not read"
-                    ),
+            ),
+            (who, _) => (
+                Severity::High,
+                who,
+                format!(
+                    "the policy of the topic {name} does not let {} publish",
+                    both(who)
                 ),
-            };
-            let told = Told {
-                id: "budgets.topic-blocked",
-                severity,
-                message,
-                evidence: document.to_string(),
-                remediation: format!(
-                    "allow it in the policy of the topic: Principal {{\"Service\": \"{who}\"}}, Action \"SNS:Publish\", Condition StringEquals aws:SourceAccount \"{}\"",
-                    self.account_id()
-                ),
-                policy: wanted.reason.clone(),
-            };
-            self.find(&resource, told);
-        }
+            ),
+        };
+        let principals: Vec<String> = who.iter().map(|w| format!("\"{w}\"")).collect();
+        let principals = match principals.as_slice() {
+            [one] => one.clone(),
+            all => format!("[{}]", all.join(", ")),
+        };
+        let told = Told {
+            id: "budgets.topic-blocked",
+            severity,
+            message,
+            evidence: document.to_string(),
+            remediation: format!(
+                "allow it in the policy of the topic: Principal {{\"Service\": {principals}}}, Action \"SNS:Publish\", Condition StringEquals aws:SourceAccount \"{}\"",
+                self.account_id()
+            ),
+            policy: wanted.reason.clone(),
+        };
+        self.find(&resource, told);
+        self.beyond_policy(arn, fact, wanted);
+    }
+
+    /// What else may keep a message from arriving.
+    fn beyond_policy(&mut self, arn: &str, fact: &TopicFact, wanted: &Use) {
         self.encryption(arn, fact, wanted);
         self.listeners(arn, fact, wanted);
     }

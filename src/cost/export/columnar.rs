@@ -292,8 +292,9 @@ fn day(ticks: i64, per_second: i64) -> Result<Date, ParquetError> {
 
 fn scaled(value: i128, scale: u32) -> Result<Decimal, ParquetError> {
     Decimal::try_from_i128_with_scale(value, scale)
-        .map(|d| d.normalize())
-        .map_err(|e| general(format!("{value} with {scale} digits: {e}")))
+        .ok()
+        .and_then(|d| amount::sane(d.normalize()))
+        .ok_or_else(|| general(format!("{value} with {scale} digits is no amount")))
 }
 
 /// A two's complement number, highest byte first.

@@ -76,6 +76,11 @@ fn place(name: &str) -> Option<Place> {
     })
 }
 
+/// Whether a file lies outside of the layout: then only its lines tell what it holds.
+pub fn is_loose(name: &str) -> bool {
+    place(name).is_none()
+}
+
 fn base(name: &str) -> &str {
     name.rsplit('/').next().unwrap_or(name)
 }
@@ -231,7 +236,7 @@ fn one_period(
 }
 
 /// A file without its number: parts of one delivery are `NAME-00001.csv.gz`, `NAME-00002.csv.gz`, …
-fn stem(name: &str) -> &str {
+pub fn stem(name: &str) -> &str {
     let lower = name.to_ascii_lowercase();
     let end = [".csv.gz", ".csv", ".snappy.parquet", ".parquet"]
         .iter()

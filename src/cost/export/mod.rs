@@ -10,6 +10,7 @@ mod delimited;
 mod layout;
 mod shape;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -74,6 +75,8 @@ struct Adding {
     rows: u64,
     files: usize,
     wanted: Wanted,
+    /// Whose a billing period is, by the file's name without its number.
+    periods: BTreeMap<String, String>,
 }
 
 impl Adding {
@@ -84,6 +87,7 @@ impl Adding {
             rows: 0,
             files: 0,
             wanted: Wanted::by(questions),
+            periods: BTreeMap::new(),
         })
     }
 
@@ -103,6 +107,16 @@ impl Adding {
             )));
         }
         self.format = self.format.or(format);
+        for period in reader.periods() {
+            let stem = layout::stem(name);
+            let known = self.periods.entry(period.clone());
+            let known = known.or_insert_with(|| stem.to_owned());
+            if known != stem && layout::is_loose(name) {
+                return Err(ExportError::Choice(format!(
+                    "there are lines of {period} in {name} and in {known}: added up, costs would count twice. Name one of them, or remove the older one"
+                )));
+            }
+        }
         for key in reader.tag_keys() {
             self.tally.note_tag_key(key);
         }

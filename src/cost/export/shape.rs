@@ -1,5 +1,6 @@
 //! What the columns of FOCUS and CUR 2.0 mean.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
@@ -209,6 +210,7 @@ pub struct Reader {
     format: Option<Format>,
     rows: u64,
     period: Option<String>,
+    periods: BTreeSet<String>,
     tag_sets: HashMap<Box<str>, Arc<Tags>>,
     products: HashMap<Box<str>, Arc<Tags>>,
     keys: BTreeSet<String>,
@@ -223,6 +225,7 @@ impl Reader {
             format: None,
             rows: 0,
             period: None,
+            periods: BTreeSet::new(),
             tag_sets: HashMap::new(),
             products: HashMap::new(),
             keys: BTreeSet::new(),
@@ -242,6 +245,11 @@ impl Reader {
     /// `YYYY-MM` of the first line.
     pub fn billing_period(&self) -> Option<&str> {
         self.period.as_deref()
+    }
+
+    /// The billing periods of all lines so far, `YYYY-MM`; of a form without them, the months.
+    pub fn periods(&self) -> &BTreeSet<String> {
+        &self.periods
     }
 
     /// Keys of tags so far.
@@ -296,13 +304,7 @@ impl Reader {
             })?,
             _ => return Err(self.wrong(Role::Amount, "there is no amount".to_owned())),
         };
-        if self.period.is_none() {
-            self.period = match cell(Role::Period) {
-                Cell::Text(text) => text.get(..7).map(str::to_owned),
-                Cell::Day(day) => Some(format!("{:04}-{:02}", day.year(), day.month())),
-                _ => None,
-            };
-        }
+        self.note_period(cell(Role::Period), day);
         let currency = text(Role::Currency);
         if currency.is_empty() && !amount.is_zero() {
             let message = "there is an amount without a currency".to_owned();
@@ -330,6 +332,22 @@ impl Reader {
             amount,
             currency,
         }))
+    }
+
+    fn note_period(&mut self, cell: Cell<'_>, day: Date) {
+        let month = |day: Date| format!("{:04}-{:02}", day.year(), day.month());
+        let named = match cell {
+            Cell::Text(text) => text.get(..7).map(Cow::Borrowed),
+            Cell::Day(day) => Some(Cow::Owned(month(day))),
+            _ => None,
+        };
+        if self.period.is_none() {
+            self.period = named.as_deref().map(str::to_owned);
+        }
+        let period = named.unwrap_or_else(|| Cow::Owned(month(day)));
+        if !self.periods.contains(&*period) {
+            self.periods.insert(period.into_owned());
+        }
     }
 
     fn tags(&mut self, json: &str, format: Format) -> Result<Arc<Tags>, ExportError> {

@@ -12,6 +12,13 @@ fn what_deceives_is_escaped() {
 }
 
 #[test]
+fn a_number_keeps_its_unit() {
+    assert_eq!(wrap("storage (12.6 %)", 14), ["storage", "(12.6 %)"]);
+    assert_eq!(wrap("over by 40.00 USD", 14), ["over by", "40.00 USD"]);
+    assert_eq!(wrap("abcdefgh % abc", 8), ["abcdefgh", "% abc"]);
+}
+
+#[test]
 fn values_are_quoted_and_cut() {
     assert_eq!(quote("prod", 60), "\"prod\"");
     assert_eq!(quote("a\"b\\", 60), "\"a\\\"b\\\\\"");
