@@ -3,7 +3,7 @@
 use super::Style;
 use super::markdown::escape::{code, text};
 use super::paint::{Lines, Paint};
-use super::text::{escape, wrap};
+use super::text::{escape, list, number, wrap};
 use crate::backtest::{Backtest, BacktestOutcome};
 use crate::plan::Plan;
 
@@ -32,10 +32,39 @@ fn mark(outcome: BacktestOutcome) -> char {
     }
 }
 
+/// One line for each, but for those without data: they say all the same.
+fn split(all: Vec<&Backtest>) -> (Vec<&Backtest>, Vec<&Backtest>) {
+    // One that would be in alarm at once is worth a line of its own.
+    let silent = |b: &&Backtest| b.outcome == BacktestOutcome::NoData && !b.text.contains(':');
+    let (silent, told): (Vec<_>, Vec<_>) = all.into_iter().partition(silent);
+    match silent.len() > SILENT {
+        true => (told, silent),
+        false => (silent.into_iter().chain(told).collect(), Vec::new()),
+    }
+}
+
+/// `43 alarms would have had no data at all: findash-prod-alb-5xx, …`.
+fn silence(silent: &[&Backtest], names: usize) -> String {
+    let name = |b: &&Backtest| {
+        let address = b.address.within_environment();
+        let name = address.rsplit('/').next().unwrap_or(address);
+        escape(name.strip_suffix("#alarms").unwrap_or(name))
+    };
+    let all: Vec<String> = silent.iter().map(name).collect();
+    format!(
+        "no data at all in this time for {} alarms: {}",
+        number(all.len() as u64),
+        list(&all, names)
+    )
+}
+
 /// Days as `2026-11-20`.
 fn day(time: &str) -> &str {
     time.split('T').next().unwrap_or(time)
 }
+
+/// More alarms without data than this are told together.
+const SILENT: usize = 3;
 
 const LEGEND: &str = "! would tell nothing   ? would not have fired   - cannot be told";
 
@@ -53,7 +82,9 @@ pub fn human(plan: &Plan, style: &Style) -> String {
         day(&first.to)
     );
     lines.push(paint.bold(&title));
-    for backtest in &all {
+    let marked = all.iter().any(|b| b.is_marked());
+    let (told, silent) = split(all);
+    for backtest in &told {
         let sign = mark(backtest.outcome).to_string();
         let sign = match backtest.outcome {
             BacktestOutcome::Constant => paint.red(&sign),
@@ -65,7 +96,20 @@ pub fn human(plan: &Plan, style: &Style) -> String {
             lines.push(format!("      {line}"));
         }
     }
-    if all.iter().any(|b| b.is_marked()) {
+    if !silent.is_empty() {
+        let names = if style.verbose { usize::MAX } else { 4 };
+        let sign = paint.yellow("?");
+        let rows = wrap(&silence(&silent, names), style.width.saturating_sub(6));
+        for (i, row) in rows.iter().enumerate() {
+            let lead = if i == 0 {
+                format!("  {sign} ")
+            } else {
+                " ".repeat(6)
+            };
+            lines.push(format!("{lead}{row}"));
+        }
+    }
+    if marked {
         lines.push(format!("  {}", paint.dim(LEGEND)));
     }
     format!("\n{}", lines.finish())
@@ -82,7 +126,8 @@ pub fn markdown(plan: &Plan) -> String {
         day(&first.from),
         day(&first.to)
     );
-    for backtest in all {
+    let (told, silent) = split(all);
+    for backtest in told {
         let sign = match backtest.outcome {
             BacktestOutcome::Constant => "**!**",
             BacktestOutcome::NoData | BacktestOutcome::Never => "?",
@@ -94,6 +139,9 @@ pub fn markdown(plan: &Plan) -> String {
             code(backtest.address.as_str()),
             text(&backtest.text)
         ));
+    }
+    if !silent.is_empty() {
+        out.push_str(&format!("\n? {}\n", text(&silence(&silent, 10))));
     }
     out
 }
