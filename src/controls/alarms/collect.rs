@@ -212,6 +212,8 @@ fn packed<'a>(
                 .map_or(alarm.datapoints, |d| d.0),
         };
         let severity = tune.and_then(|t| t.severity).unwrap_or(alarm.severity);
+        // One of many stands for all: they mostly fail alike.
+        let mut unseen: Option<(String, u64)> = None;
         for subject in subjects::of(input, resources, alarm.of) {
             let resource = subject.resource.as_ref();
             if tune.is_some_and(|t| t.matches.resource(resource) == Matched::No) {
@@ -238,8 +240,7 @@ fn packed<'a>(
                 ),
                 Made::NotFor => {}
                 Made::Unseen(why) => {
-                    out.notes
-                        .insert(format!("alarms: {} is not judged: {why}", alarm.id));
+                    unseen.get_or_insert((why, 0)).1 += 1;
                     out.held.insert(key, Held::Unseen);
                 }
                 Made::NoThreshold(why) => {
@@ -257,6 +258,14 @@ fn packed<'a>(
                     out.held.insert(key, Held::NoThreshold);
                 }
             }
+        }
+        if let Some((why, n)) = unseen {
+            let more = match n {
+                1 => String::new(),
+                n => format!(" (and {} more)", n - 1),
+            };
+            out.notes
+                .insert(format!("alarms: {} is not judged: {why}{more}", alarm.id));
         }
     }
 }

@@ -482,8 +482,16 @@ impl<'a> Planner<'a, '_> {
             return;
         }
         let after = self.object(key, draft);
-        self.wanted += 1;
-        self.monthly += price::of(&after).0;
+        let monthly = price::of(&after).0;
+        self.judged(key, draft, after);
+        // What is not made because of somebody else's costs nothing.
+        if !self.not_ours.contains(key) {
+            self.wanted += 1;
+            self.monthly += monthly;
+        }
+    }
+
+    fn judged(&mut self, key: &Key, draft: &Draft, after: Object) {
         self.verdict.counts.checked += 1;
         let Some(Some(region)) = self.there.get(key.0.as_str()) else {
             self.verdict.counts.unobserved += 1;

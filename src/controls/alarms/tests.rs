@@ -545,7 +545,7 @@ fn a_silent_load_balancer_keeps_its_alarms() {
     );
     // Without the pack nothing speaks for them.
     let off = run(&resolved("packs = []\n"), &silent, false);
-    assert_eq!(off.changes.len(), 2);
+    assert_eq!(off.changes.len(), 3);
 }
 
 #[test]
@@ -887,4 +887,35 @@ fn tuning_that_changes_nothing_is_told() {
     let verdict = run(&resolved, &inventory(), false);
     let told = |n: &String| n.contains("[alarms.tune.cache-cpu] changes nothing in prod");
     assert!(verdict.notes.iter().any(told), "{:#?}", verdict.notes);
+}
+
+#[test]
+fn a_topic_goes_with_the_alarms_that_hold_it() {
+    let resolved = resolved(SLO_AND_DATABASE);
+    let seen = applied(&inventory(), &run(&resolved, &inventory(), false));
+    let Some(Observed::Known(facts)) = seen.alarms.get("eu-west-1") else {
+        panic!()
+    };
+    assert!(!facts.is_empty());
+    let input = |controls, destroy| Input {
+        resolved: &resolved,
+        inventory: &seen,
+        today: date(2026, 11, 22),
+        only: None,
+        destroy,
+        controls,
+    };
+    let both: &[Control] = &[Control::Alarms, Control::Budgets];
+    let all = |input: &Input| facts.iter().all(|f| leaves(input, f));
+    let none = |input: &Input| !facts.iter().any(|f| leaves(input, f));
+    assert!(all(&input(both, true)));
+    assert!(none(&input(both, false)));
+    assert!(none(&input(&[Control::Budgets], true)));
+    // One of another environment that begins with the same letters stays, and so does its topic.
+    let mut other = facts[0].clone();
+    let tag = (MANAGED_TAG.to_owned(), "shop/prod-eu".to_owned());
+    other.tags = Observed::Known(Tags::from([tag]));
+    assert!(!leaves(&input(both, true), &other));
+    other.tags = Observed::Unknown("denied".to_owned());
+    assert!(!leaves(&input(both, true), &other));
 }
