@@ -147,6 +147,11 @@ pub async fn apply(run: &Run<'_>, plan: &Plan) -> Vec<Outcome> {
             let failed = outcome.as_ref().is_some_and(|o| {
                 !(o.outcome == OutcomeKind::Applied || o.error.as_deref() == Some(Outcome::ALREADY))
             });
+            if failed && change.action == ActionKind::Delete {
+                for key in held_by(change) {
+                    broken.insert(key, change.address.to_string());
+                }
+            }
             if failed && change.action == ActionKind::Create {
                 broken.insert(change.resource.arn.clone(), change.address.to_string());
                 if is_referred_to_by_name(change) {
@@ -221,12 +226,11 @@ async fn one_phase(
             let _slot = slots.acquire().await;
             let changes: Vec<&Change> = batch.iter().map(|i| &plan.changes[*i]).collect();
             let started = Instant::now();
-            let results = match missing(changes[0], broken) {
+            let results = match blocked(changes[0], broken) {
                 // Interrupted, nothing is known of what it needs: it was only not tried.
-                Some(address) if !run.cancel.is_cancelled() => vec![Outcome::of(
-                    OutcomeKind::Failed,
-                    format!("not tried: it needs {address}, which was not made"),
-                )],
+                Some(why) if !run.cancel.is_cancelled() => {
+                    vec![Outcome::of(OutcomeKind::Failed, why)]
+                }
                 _ => one_batch(run, targets, &changes).await,
             };
             let took = started.elapsed().as_millis() as u64;
@@ -249,16 +253,53 @@ async fn one_phase(
     }
 }
 
-/// What a change rests on and that was not made.
-fn missing<'a>(change: &Change, broken: &'a BTreeMap<String, String>) -> Option<&'a str> {
+/// Why a change is not tried: what it rests on was not made, or what rests on it was not removed.
+fn blocked(change: &Change, broken: &BTreeMap<String, String>) -> Option<String> {
+    match &change.operation {
+        Operation::Object {
+            after: Some(after), ..
+        } => {
+            let address = after.references().into_iter().find_map(|r| broken.get(r))?;
+            Some(format!("not tried: it needs {address}, which was not made"))
+        }
+        Operation::Object {
+            before: Some(_), ..
+        } => {
+            let resource = &change.resource;
+            let named = still_used(&resource.region, &resource.name);
+            let found = [still_used("", &resource.arn), named];
+            let address = found.iter().find_map(|key| broken.get(key))?;
+            Some(format!(
+                "not tried: {address} needs it, which was not removed"
+            ))
+        }
+        _ => None,
+    }
+}
+
+/// The mark of a thing that something still needs; things with an ARN need no region.
+fn still_used(region: &str, name: &str) -> String {
+    format!("needed: {region} {name}")
+}
+
+/// What the object of a removal rests on.
+fn held_by(change: &Change) -> Vec<String> {
     let Operation::Object {
-        after: Some(after), ..
+        before: Some(before),
+        after: None,
+        ..
     } = &change.operation
     else {
-        return None;
+        return Vec::new();
     };
-    let address = after.references().into_iter().find_map(|r| broken.get(r))?;
-    Some(address)
+    let region = &change.resource.region;
+    let references = before.references().into_iter();
+    references
+        .map(|r| match r.starts_with("arn:") {
+            true => still_used("", r),
+            false => still_used(region, r),
+        })
+        .collect()
 }
 
 async fn one_batch(

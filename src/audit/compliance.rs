@@ -102,6 +102,7 @@ pub(super) fn of_tags(
             today,
             only,
             destroy: false,
+            controls: &[Control::Tags],
         };
         let keys: std::collections::BTreeSet<&str> = policy
             .required

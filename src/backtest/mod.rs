@@ -1,7 +1,10 @@
 //! How often an alarm would have fired: CloudWatch's rules over the account's own history. Pure.
 //!
-//! An alarm is evaluated at the end of every period. CloudWatch looks at alarms with long periods
-//! more often than that, so the times found here are exact to one period.
+//! Windows slide, as they do by default: a period of more than five minutes is put together from
+//! points of five minutes, where its statistic allows that, and evaluated every five minutes; what
+//! looks at more than a day once an hour, as CloudWatch does. Otherwise an alarm is evaluated at the end
+//! of every period, and the times found here are exact to one period.
+//! Source: CloudWatch user guide, "Alarm evaluation window" and "Alarm evaluation".
 
 mod eval;
 mod math;
@@ -90,7 +93,11 @@ pub fn queries(alarm: &MetricAlarm) -> Result<Vec<SeriesQuery>, String> {
     };
     let mut periods: BTreeSet<u32> = found.iter().map(|q| q.period).collect();
     match (periods.pop_first(), periods.is_empty()) {
-        (Some(1..), true) => Ok(found),
+        (Some(period @ 1..), true) => {
+            let step = step(period, alarm.evaluation_periods, &found);
+            let finer = |q: SeriesQuery| SeriesQuery { period: step, ..q };
+            Ok(found.into_iter().map(finer).collect())
+        }
         (None | Some(0), _) => Err("it watches no metric with a period".to_owned()),
         (_, false) => Err("its metrics have different periods".to_owned()),
     }
@@ -101,6 +108,39 @@ fn query(metric: &MetricId, statistic: &str, period: u32) -> SeriesQuery {
         metric: metric.clone(),
         statistic: statistic.to_owned(),
         period,
+    }
+}
+
+/// Seconds between two looks at a sliding window, and so of the points that it is put together from.
+fn step(period: u32, evaluation_periods: u32, queries: &[SeriesQuery]) -> u32 {
+    let adds_up = queries.iter().all(|q| aggregate(&q.statistic).is_some());
+    let long = u64::from(period) * u64::from(evaluation_periods) > 86_400;
+    let step = if long { 3_600 } else { 300 };
+    if adds_up && period > step && period.is_multiple_of(step) {
+        step
+    } else {
+        period
+    }
+}
+
+/// How points of shorter periods make one of a longer period; `None`: they do not tell.
+fn aggregate(statistic: &str) -> Option<fn(f64, f64) -> f64> {
+    Some(match statistic {
+        "Sum" | "SampleCount" => |a, b| a + b,
+        "Minimum" => f64::min,
+        "Maximum" => f64::max,
+        _ => return None,
+    })
+}
+
+/// The period of an alarm: of its metrics, in seconds.
+fn period_of(alarm: &MetricAlarm) -> Option<u32> {
+    match &alarm.metric {
+        AlarmMetric::Single { period, .. } => Some(*period),
+        AlarmMetric::Math(queries) => queries.iter().find_map(|q| match &q.kind {
+            QueryKind::Metric { period, .. } => Some(*period),
+            QueryKind::Expression { .. } => None,
+        }),
     }
 }
 
@@ -126,12 +166,18 @@ fn breaches(alarm: &MetricAlarm) -> Result<(Comparison, bool), String> {
 /// Why it cannot be backtested.
 pub fn run(alarm: &MetricAlarm, series: &[Series], span: &TimeSpan) -> Result<Run, String> {
     let asked = queries(alarm)?;
-    let period = asked.first().map_or(60, |q| q.period);
-    let step = i64::from(period);
-    // Whole periods inside of the span.
+    let step = asked.first().map_or(60, |q| q.period);
+    let period = period_of(alarm).unwrap_or(step);
+    // Steps in a period; queries() saw to it that it is a whole number.
+    let ratio = i64::from((period / step).max(1));
+    let step = i64::from(step);
+    // Whole steps inside of the span.
     let first = span.from.as_second().div_euclid(step)
         + i64::from(span.from.as_second().rem_euclid(step) != 0);
     let last = span.to.as_second().div_euclid(step) - 1;
+    if series.len() != asked.len() {
+        return Err("its metrics could not all be read".to_owned());
+    }
     let on_grid = |series: &Series| -> Points {
         series
             .iter()
@@ -140,17 +186,35 @@ pub fn run(alarm: &MetricAlarm, series: &[Series], span: &TimeSpan) -> Result<Ru
             .collect()
     };
     let series: Vec<Points> = series.iter().map(on_grid).collect();
-    if series.len() != asked.len() {
-        return Err("its metrics could not all be read".to_owned());
-    }
     let raw: usize = series.iter().map(Points::len).sum();
-    let values = match &alarm.metric {
-        AlarmMetric::Single { .. } => series.into_iter().next().unwrap_or_default(),
-        AlarmMetric::Math(_) => returned(alarm, series, (first, last), period)?,
-    };
     let threshold = alarm.threshold.and_then(|t| t.to_string().parse().ok());
     let threshold: f64 = threshold.ok_or("it has no threshold")?;
     let (breaches, low) = breaches(alarm)?;
+    let worse = |a: f64, b: f64| if low { a < b } else { a > b };
+    let mut worst: Option<(i64, f64)> = None;
+    let mut points = 0;
+    // One row of windows that follow each other for each step that they can begin with.
+    let mut rows: Vec<Vec<Option<bool>>> = Vec::new();
+    for begin in (first..first + ratio).filter(|b| b + ratio <= last + 1) {
+        let windows = (last + 1 - begin) / ratio;
+        let whole: Vec<Points> = series
+            .iter()
+            .zip(&asked)
+            .map(|(points, query)| windowed(points, &query.statistic, begin, ratio, windows))
+            .collect();
+        let values = match &alarm.metric {
+            AlarmMetric::Single { .. } => whole.into_iter().next().unwrap_or_default(),
+            AlarmMetric::Math(_) => returned(alarm, whole, (0, windows - 1), period)?,
+        };
+        points += values.len();
+        for (window, value) in &values {
+            if worst.is_none_or(|(_, kept)| worse(*value, kept)) {
+                worst = Some((begin + window * ratio, *value));
+            }
+        }
+        let breaching = |i| values.get(&i).map(|v| breaches(*v, threshold));
+        rows.push((0..windows).map(breaching).collect());
+    }
     let n = alarm.evaluation_periods as usize;
     let rules = Rules {
         datapoints_to_alarm: (alarm.datapoints_to_alarm as usize).max(1),
@@ -162,43 +226,50 @@ pub fn run(alarm: &MetricAlarm, series: &[Series], span: &TimeSpan) -> Result<Ru
         },
     };
     let width = evaluation_range(rules.evaluation_periods);
-    let breaching: Vec<Option<bool>> = (first..=last)
-        .map(|i| values.get(&i).map(|v| breaches(*v, threshold)))
-        .collect();
-    let mut states = Vec::with_capacity(breaching.len());
+    let mut states = Vec::new();
     let mut now = AlarmState::InsufficientData;
     let mut most_in_range = 0;
-    for end in rules.evaluation_periods..=breaching.len() {
-        let range = breaching.get(end.saturating_sub(width)..end);
-        let range = range.unwrap_or_default();
-        let there = range.iter().flatten().count();
-        // What was before the span is not known, so only as many points as it takes decide there.
-        if end < width && there < rules.evaluation_periods {
+    for end in first + ratio..=last + 1 {
+        let place = |n: i64| usize::try_from(n).unwrap_or_default();
+        let row = rows.get(place((end - first) % ratio));
+        let there = place((end - first) / ratio);
+        let seen = row.and_then(|row| row.get(there.saturating_sub(width)..there));
+        let Some(range) = seen else {
+            continue;
+        };
+        let real = range.iter().flatten().count();
+        // At the beginning of the span: enough real points decide, whatever was before.
+        if range.len() < width && real < rules.evaluation_periods {
             continue;
         }
         now = evaluate(rules, range, now);
-        most_in_range = most_in_range.max(there);
-        let number = first + i64::try_from(end).unwrap_or_default();
-        if let Ok(at) = Timestamp::from_second(number * step) {
+        most_in_range = most_in_range.max(real);
+        if let Ok(at) = Timestamp::from_second(end * step) {
             states.push((at, now));
         }
     }
-    let worse = |a: &f64, b: &f64| if low { a < b } else { a > b };
-    let worst = values
-        .iter()
-        .fold(None::<(i64, f64)>, |kept, (i, v)| match kept {
-            Some((_, k)) if !worse(v, &k) => kept,
-            _ => Some((*i, *v)),
-        });
     let worst = worst.and_then(|(i, value)| Some((Timestamp::from_second(i * step).ok()?, value)));
     Ok(Run {
-        period,
+        period: u32::try_from(step).unwrap_or(period),
         states,
         // A FILLed expression has points where no metric has any.
-        points: Some(if raw == 0 { 0 } else { values.len() }),
+        points: Some(if raw == 0 { 0 } else { points }),
         worst,
         most_in_range,
     })
+}
+
+/// The points of windows of `ratio` steps, one after the other from `begin` on, by their number.
+fn windowed(points: &Points, statistic: &str, begin: i64, ratio: i64, windows: i64) -> Points {
+    let fold = aggregate(statistic);
+    let mut out = Points::new();
+    for (at, value) in points.range(begin..begin + windows * ratio) {
+        let window = (at - begin) / ratio;
+        out.entry(window)
+            .and_modify(|held| *held = fold.map_or(*value, |f| f(*held, *value)))
+            .or_insert(*value);
+    }
+    out
 }
 
 /// The points of the one query whose data the alarm looks at.

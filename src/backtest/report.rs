@@ -111,10 +111,10 @@ fn value(v: f64) -> String {
 }
 
 /// The report on one run of an alarm.
-pub fn report(address: &Address, alarm: &Object, run: &Run, span: &TimeSpan) -> Backtest {
+pub fn report(address: &Address, alarm_object: &Object, run: &Run, span: &TimeSpan) -> Backtest {
     let make = |outcome, text| base(address, span, outcome, text);
     if run.points == Some(0) {
-        let treated = match alarm {
+        let treated = match alarm_object {
             Object::MetricAlarm(a) if a.treat_missing_data == "breaching" => {
                 ": it would be in alarm at once"
             }
@@ -138,7 +138,7 @@ pub fn report(address: &Address, alarm: &Object, run: &Run, span: &TimeSpan) -> 
         before = *state;
     }
     let Some((last, _)) = episodes.last().copied() else {
-        return make(BacktestOutcome::Never, never(alarm, run));
+        return make(BacktestOutcome::Never, never(alarm_object, run));
     };
     let fired = episodes.len() as u64;
     let alarm: u64 = episodes.iter().map(|(_, length)| length).sum();
@@ -160,7 +160,16 @@ pub fn report(address: &Address, alarm: &Object, run: &Run, span: &TimeSpan) -> 
         duration(longest / 60),
         minute(last)
     );
-    let outcome = if long {
+    // A part of a composite may well be in alarm for long: nobody hears of it.
+    let tells = match alarm_object {
+        Object::MetricAlarm(a) => !a.alarm_actions.is_empty(),
+        Object::CompositeAlarm(a) => !a.alarm_actions.is_empty(),
+        _ => true,
+    };
+    let outcome = if !tells {
+        text.push_str("; it tells nobody itself");
+        BacktestOutcome::Fires
+    } else if long {
         let percent = alarm * 100 / whole;
         text = format!("{text}; in alarm {percent} % of the time: it would tell nothing");
         BacktestOutcome::Constant

@@ -26,7 +26,7 @@ fn alarm(metric: AlarmMetric, threshold: &str, (m, n): (u32, u32), missing: &str
         treat_missing_data: missing.to_owned(),
         low_samples: None,
         actions_enabled: true,
-        alarm_actions: BTreeSet::new(),
+        alarm_actions: BTreeSet::from(["arn:aws:sns:eu-west-1:1:a".to_owned()]),
         ok_actions: BTreeSet::new(),
         insufficient_data_actions: BTreeSet::new(),
         extra: BTreeMap::new(),
@@ -170,6 +170,13 @@ fn constant_and_impossible_alarms_are_marked() {
     let found = told(&noisy, &[series(&values)], 600);
     assert_eq!(found.outcome, BacktestOutcome::Constant);
     assert!(found.text.contains("33 % of the time"), "{}", found.text);
+    // A part of a composite disturbs nobody.
+    let part = MetricAlarm {
+        alarm_actions: BTreeSet::new(),
+        ..noisy
+    };
+    let found = told(&part, &[series(&values)], 600);
+    assert_eq!(found.outcome, BacktestOutcome::Fires);
     // One point in ten periods never makes 3 of 5.
     let sparse = alarm(single("Failed"), "5", (3, 5), "notBreaching");
     let values: Vec<f64> = (0..600)
@@ -274,4 +281,86 @@ fn an_incident_at_the_beginning_of_the_span_counts() {
         states(&[-1.0, -1.0, -1.0, 0.0, 0.0, 0.0], (3, 3), "breaching"),
         [Ok, Ok]
     );
+}
+
+/// The rate of failures in percent over windows of so many seconds, above 1.
+fn burn(period: u32) -> MetricAlarm {
+    let AlarmMetric::Math(mut lines) = failure_rate() else {
+        panic!()
+    };
+    for line in &mut lines {
+        if let QueryKind::Metric { period: p, .. } = &mut line.kind {
+            *p = period;
+        }
+    }
+    alarm(AlarmMetric::Math(lines), "1", (1, 1), "notBreaching")
+}
+
+#[test]
+fn long_windows_slide() {
+    // Points of five minutes: an outage of half an hour that no window of six hours begins with.
+    // The minute after the start is a whole five of them.
+    let five = |i: i64| at(1 + 5 * i);
+    let all =
+        |value: &dyn Fn(i64) -> f64| -> Series { (0..288).map(|i| (five(i), value(i))).collect() };
+    let total = all(&|_| 1000.0);
+    let failed = all(&|i| if (100..106).contains(&i) { 1000.0 } else { 0.0 });
+    let span = TimeSpan {
+        from: five(0),
+        to: five(288),
+    };
+    let data = [failed, total];
+    let long = burn(21_600);
+    assert!(queries(&long).unwrap().iter().all(|q| q.period == 300));
+    let long = run(&long, &data, &span).unwrap();
+    let short = run(&burn(1_800), &data, &span).unwrap();
+    let alarmed = |run: &Run| -> Vec<i64> {
+        let states = run.states.iter().filter(|(_, s)| *s == AlarmState::Alarm);
+        states
+            .map(|(t, _)| (t.as_second() - START - 60) / 300)
+            .collect()
+    };
+    // 1 % of 72 points is not yet one of them, so the first lost one is enough; the last window that
+    // holds one ends 71 steps after it.
+    assert_eq!(alarmed(&long), (101..=177).collect::<Vec<_>>());
+    assert_eq!(alarmed(&short), (101..=111).collect::<Vec<_>>());
+    let rule = r#"ALARM("long") AND ALARM("short")"#;
+    let composite = CompositeAlarm {
+        region: "eu-west-1".to_owned(),
+        name: "both".to_owned(),
+        description: String::new(),
+        rule: rule.to_owned(),
+        children: Rule::parse(rule).unwrap().children(),
+        actions_enabled: true,
+        alarm_actions: BTreeSet::new(),
+        ok_actions: BTreeSet::new(),
+        insufficient_data_actions: BTreeSet::new(),
+        extra: BTreeMap::new(),
+    };
+    let children = BTreeMap::from([
+        ("long".to_owned(), Ok(&long)),
+        ("short".to_owned(), Ok(&short)),
+    ]);
+    let found = run_composite(&composite, &children).unwrap();
+    assert_eq!(alarmed(&found), (101..=111).collect::<Vec<_>>());
+}
+
+#[test]
+fn only_what_adds_up_is_put_together() {
+    let of = |statistic: &str, period: u32| {
+        let metric = AlarmMetric::Single {
+            metric: metric("Latency"),
+            statistic: statistic.to_owned(),
+            period,
+        };
+        queries(&alarm(metric, "1", (1, 1), "missing")).unwrap()[0].period
+    };
+    assert_eq!(of("Sum", 60), 60);
+    assert_eq!(of("Sum", 300), 300);
+    assert_eq!(of("Maximum", 3_600), 300);
+    // More than a day is looked at once an hour.
+    assert_eq!(of("Sum", 259_200), 3_600);
+    assert_eq!(of("p99", 3_600), 3_600);
+    assert_eq!(of("Average", 3_600), 3_600);
+    assert_eq!(of("Sum", 420), 420);
 }

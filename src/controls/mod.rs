@@ -28,6 +28,8 @@ pub struct Input<'a> {
     pub only: Option<&'a globset::GlobMatcher>,
     /// Plan the removal of what opsctl made.
     pub destroy: bool,
+    /// The controls of this run: what one removes may be held by what another removes before.
+    pub controls: &'a [Control],
 }
 
 /// Runs one control over one environment.

@@ -71,12 +71,20 @@ pub fn managed(resolved: &Resolved) -> String {
     Names::new(resolved).managed
 }
 
-/// Plans the topics that one control notifies, with what all controls need of them.
-pub fn plan(input: &Input, control: Control, notified: &BTreeSet<String>, verdict: &mut Verdict) {
+/// Plans the topics that one control notifies, with what all controls need of them; `resting` are
+/// those that something planned rests on, whether or not they are selected themselves.
+pub fn plan(
+    input: &Input,
+    control: Control,
+    notified: &BTreeSet<String>,
+    resting: &BTreeSet<String>,
+    verdict: &mut Verdict,
+) {
     let needs = needs(input.resolved);
     for arn in notified {
         if let (Some(parsed), Some(need)) = (Arn::parse(arn), needs.get(arn)) {
-            one(input, control, arn, parsed, need, verdict);
+            let needed = resting.contains(arn);
+            one(input, control, (arn, parsed), need, needed, verdict);
         }
     }
 }
@@ -84,9 +92,9 @@ pub fn plan(input: &Input, control: Control, notified: &BTreeSet<String>, verdic
 fn one(
     input: &Input,
     control: Control,
-    arn: &str,
-    parsed: Arn,
+    (arn, parsed): (&str, Arn),
     need: &Need,
+    needed: bool,
     verdict: &mut Verdict,
 ) {
     let resource = Resource {
@@ -96,7 +104,7 @@ fn one(
         region: parsed.region.to_owned(),
         tags: Observed::Known(Tags::new()),
     };
-    if !selected(input, &resource, control.as_str()) {
+    if !needed && !selected(input, &resource, control.as_str()) {
         return;
     }
     verdict.counts.checked += 1;

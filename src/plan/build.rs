@@ -82,6 +82,7 @@ fn gather(environments: &[PlanEnvironment], request: &PlanRequest, one_writer: b
             today,
             only: request.only,
             destroy: request.destroy,
+            controls: request.controls,
         };
         for region in &environment.target.regions {
             plan.scope.push(ScopeEntry {

@@ -15,6 +15,7 @@ pub mod markdown;
 pub mod sarif;
 pub mod text;
 
+mod alarms;
 mod attention;
 mod cost;
 mod group;

@@ -163,6 +163,7 @@ mod tests {
                 today: date(2026, 11, 2),
                 only: None,
                 destroy: false,
+                controls: &CONTROLS,
             };
             let verdicts = CONTROLS
                 .into_iter()

@@ -153,7 +153,8 @@ pub struct Slo {
     pub objective_percent: Sourced<Amount>,
     /// What the error budget is for: 7 to 90 days.
     pub window: Period,
-    /// A window with less than this is healthy; 10 if not given.
+    /// A long window with less than this is healthy, a short one with less than a twelfth of it; 10 if
+    /// not given.
     pub minimum_total: Option<u64>,
     /// The region with the metrics; the first of the environment if not given.
     pub region: Option<Sourced<String>>,

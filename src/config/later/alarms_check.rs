@@ -16,6 +16,10 @@ const DIMENSIONS_MAX: usize = 30;
 const RANGE_SHORT: u64 = 86_400;
 const RANGE_LONG: u64 = 604_800;
 const DAY: u64 = 86_400;
+/// The end of a name that is too long becomes a digest; what is ours is found by its beginning.
+const PREFIX_MAX: usize = 128;
+/// Significant digits that come through a double unchanged: CloudWatch keeps thresholds as such.
+const DIGITS_MAX: u32 = 15;
 
 struct Checker {
     out: Vec<Diagnostic>,
@@ -33,6 +37,13 @@ impl Alarms {
                 checker.error(
                     prefix.origin,
                     "an empty prefix would make every alarm of the account look like ours",
+                );
+            }
+            let length = prefix.chars().count();
+            if length > PREFIX_MAX {
+                checker.error(
+                    prefix.origin,
+                    format!("a prefix of {length} characters: at most {PREFIX_MAX}, names of alarms have 255"),
                 );
             }
             if prefix.contains(['"', '\\']) || prefix.contains(char::is_control) {
@@ -91,6 +102,7 @@ impl Alarms {
             };
             let what = format!("tune.{id}");
             if let Some(threshold) = tune.threshold {
+                checker.exact(&what, threshold, tune.origin);
                 checker.not_negative(&what, threshold, tune.origin);
                 if known.unit.starts_with('%') {
                     checker.percent(&what, threshold, tune.origin);
@@ -165,6 +177,12 @@ impl Checker {
                 format!("{what}: a namespace has 1 to 255 characters"),
             );
         }
+        if metric.namespace.starts_with(':') {
+            self.error(
+                origin,
+                format!("{what}: a namespace does not begin with a colon"),
+            );
+        }
         if metric.metric.is_empty() || metric.metric.chars().count() > 255 {
             self.error(
                 origin,
@@ -202,6 +220,58 @@ impl Checker {
             self.out.push(
                 Diagnostic::error(origin, format!("{what}: `{text}` is not a statistic"))
                     .with_help(help),
+            );
+        }
+    }
+
+    /// A share is made of counts: an average or a percentile of them is none.
+    fn counts(&mut self, what: &str, statistic: Option<&str>, origin: Origin) {
+        if let Some(text) = statistic.filter(|s| is_statistic(s))
+            && !["Sum", "SampleCount"].contains(&text)
+        {
+            self.out.push(
+                Diagnostic::error(
+                    origin,
+                    format!("{what}: `{text}` is no count, and a share is made of two counts"),
+                )
+                .with_help("Sum, or SampleCount"),
+            );
+        }
+    }
+
+    /// The two metrics of a share.
+    fn share(&mut self, what: &str, (part, whole): (&Metric, &Metric), origin: Origin) {
+        self.counts(what, part.statistic.as_deref(), origin);
+        self.counts(what, whole.statistic.as_deref(), origin);
+        let same = |m: &Metric| {
+            let statistic = m.statistic.clone().unwrap_or_else(|| "Sum".to_owned());
+            (
+                m.namespace.clone(),
+                m.metric.clone(),
+                m.dimensions.clone(),
+                statistic,
+            )
+        };
+        if same(part) == same(whole) {
+            self.error(
+                origin,
+                format!(
+                    "{what}: both of its metrics are {} {}, so their share never changes",
+                    whole.namespace, whole.metric
+                ),
+            );
+        }
+    }
+
+    fn exact(&mut self, what: &str, amount: Amount, origin: Origin) {
+        let digits = amount.0.normalize().mantissa().unsigned_abs();
+        if digits.checked_ilog10().is_some_and(|n| n >= DIGITS_MAX) {
+            self.error(
+                origin,
+                format!(
+                    "{what}: CloudWatch keeps {DIGITS_MAX} digits of a threshold, {} has more",
+                    amount.0
+                ),
             );
         }
     }
@@ -328,6 +398,15 @@ impl Checker {
         if let Some(percent) = alarm.above_percent {
             self.percent(&what, percent, origin);
         }
+        for amount in [alarm.above_percent, alarm.above, alarm.below]
+            .into_iter()
+            .flatten()
+        {
+            self.exact(&what, amount, origin);
+        }
+        if let (Some(failed), Some(total)) = (&alarm.failed, &alarm.total) {
+            self.share(&what, (failed, total), origin);
+        }
         if alarm.minimum_total.is_some() && alarm.total.is_none() {
             self.error(
                 origin,
@@ -371,6 +450,7 @@ impl Checker {
         let what = format!("SLO `{name}`");
         self.metric(&what, &slo.good, origin);
         self.metric(&what, &slo.total, origin);
+        self.share(&what, (&slo.good, &slo.total), origin);
         self.region(&what, slo.region.as_ref());
         let objective = slo.objective_percent.0;
         if objective <= Decimal::ZERO || objective >= Decimal::ONE_HUNDRED {
@@ -434,6 +514,21 @@ impl Checker {
             );
         }
         let share = parts.len() == 2;
+        if share {
+            self.counts(&what, alarm.statistic.as_deref(), origin);
+            if parts.first() == parts.last() {
+                self.error(
+                    alarm.metric.origin,
+                    format!("{what}: the share of a metric in itself never changes"),
+                );
+            }
+        }
+        for amount in [alarm.above_percent, alarm.above, alarm.below]
+            .into_iter()
+            .flatten()
+        {
+            self.exact(&what, amount, origin);
+        }
         let thresholds = [alarm.above_percent, alarm.above, alarm.below];
         match thresholds.iter().flatten().count() {
             1 if share != alarm.above_percent.is_some() => self.error(

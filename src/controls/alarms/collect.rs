@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::draft::{ABOVE, BELOW, Core};
 use super::draft::{Draft, Shape, Stat, failure_percent, name, often};
 use super::packs::{Frame, Made, PackAlarm};
-use super::{business, dimensions, packs, prefix, seconds, slo, subjects};
+use super::{business, dimensions, in_scope, packs, prefix, seconds, slo, subjects};
 use crate::config::later::alarms::{Alarms, MissingData, Pack, PerResource, Routing};
 use crate::config::policy::OwnedElsewhere;
 use crate::config::values::{Matched, Sourced};
@@ -42,6 +42,9 @@ pub enum Held {
 
 impl Collected {
     fn add(&mut self, input: &Input, prefix: &str, draft: Draft) {
+        if !in_scope(input, &draft.region) {
+            return;
+        }
         let whole = name(prefix, &draft.suffix);
         let key = (draft.region.clone(), whole);
         if let Some(other) = self.drafts.get(&key) {
@@ -95,7 +98,12 @@ pub fn collect(input: &Input, policy: &Alarms) -> Collected {
     let mut out = Collected::default();
     let resolved = input.resolved;
     let prefix = prefix(resolved);
-    let first = input.inventory.regions.first().cloned().unwrap_or_default();
+    // That of the environment, whatever the run was narrowed to.
+    let first = match &resolved.config {
+        Some(config) => config.regions.first().map(|r| r.value.clone()),
+        None => input.inventory.regions.first().cloned(),
+    };
+    let first = first.unwrap_or_default();
     let region = |own: &Option<Sourced<String>>| match own {
         Some(region) => region.value.clone(),
         None => first.clone(),
@@ -125,6 +133,7 @@ pub fn collect(input: &Input, policy: &Alarms) -> Collected {
             entries(unused)
         ));
     }
+    idle_tuning(input, policy, &mut out);
     let resources = subjects::by_kind(input);
     packed(input, policy, &prefix, &resources, &mut out);
     for (name, alarm) in &policy.per_resource {
@@ -138,6 +147,23 @@ fn entries(n: usize) -> String {
         "1 entry".to_owned()
     } else {
         format!("{n} entries")
+    }
+}
+
+/// Tuning of alarms that no pack of the stage makes: it is silent otherwise.
+fn idle_tuning(input: &Input, policy: &Alarms, out: &mut Collected) {
+    let off = |alarm: &&PackAlarm| {
+        let on = |pack: &Pack| policy.packs.iter().any(|p| p.value == *pack);
+        policy.tune.get(alarm.id).is_some_and(|t| t.enabled) && !alarm.packs.iter().any(on)
+    };
+    for alarm in packs::all().filter(off) {
+        let packs: Vec<&str> = alarm.packs.iter().map(|p| p.as_str()).collect();
+        out.notes.insert(format!(
+            "alarms: [alarms.tune.{}] changes nothing in {}: its pack is not on ({})",
+            alarm.id,
+            input.resolved.environment,
+            packs.join(" or ")
+        ));
     }
 }
 
@@ -186,6 +212,8 @@ fn packed<'a>(
                 .map_or(alarm.datapoints, |d| d.0),
         };
         let severity = tune.and_then(|t| t.severity).unwrap_or(alarm.severity);
+        // One of many stands for all: they mostly fail alike.
+        let mut unseen: Option<(String, u64)> = None;
         for subject in subjects::of(input, resources, alarm.of) {
             let resource = subject.resource.as_ref();
             if tune.is_some_and(|t| t.matches.resource(resource) == Matched::No) {
@@ -212,8 +240,7 @@ fn packed<'a>(
                 ),
                 Made::NotFor => {}
                 Made::Unseen(why) => {
-                    out.notes
-                        .insert(format!("alarms: {} is not judged: {why}", alarm.id));
+                    unseen.get_or_insert((why, 0)).1 += 1;
                     out.held.insert(key, Held::Unseen);
                 }
                 Made::NoThreshold(why) => {
@@ -231,6 +258,14 @@ fn packed<'a>(
                     out.held.insert(key, Held::NoThreshold);
                 }
             }
+        }
+        if let Some((why, n)) = unseen {
+            let more = match n {
+                1 => String::new(),
+                n => format!(" (and {} more)", n - 1),
+            };
+            out.notes
+                .insert(format!("alarms: {} is not judged: {why}{more}", alarm.id));
         }
     }
 }

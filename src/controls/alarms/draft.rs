@@ -62,10 +62,12 @@ impl Draft {
             "{lead}{}. Made by opsctl: {}.",
             self.sentence, self.reason.rule
         );
-        text.chars()
+        let kept: String = text
+            .chars()
             .filter(|c| !c.is_control())
             .take(DESCRIPTION_MAX)
-            .collect()
+            .collect();
+        kept.trim_end().to_owned()
     }
 }
 

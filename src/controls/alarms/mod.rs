@@ -116,6 +116,19 @@ pub fn regions(resolved: &Resolved) -> BTreeSet<String> {
     out
 }
 
+/// Whether a run looks at the alarms of a region: one that was narrowed to other regions leaves them
+/// as they are. A region that only an entry of the policy names is looked at by a run that was not
+/// narrowed.
+pub fn in_scope(input: &Input, region: &str) -> bool {
+    let seen = &input.inventory.regions;
+    let configured: BTreeSet<&str> = match &input.resolved.config {
+        Some(config) => config.regions.iter().map(|r| r.value.as_str()).collect(),
+        None => BTreeSet::new(),
+    };
+    let narrowed = || configured.iter().any(|c| !seen.iter().any(|s| s == c));
+    seen.iter().any(|s| s == region) || (!configured.contains(region) && !narrowed())
+}
+
 /// What the control needs to see.
 pub fn want(resolved: &Resolved, want: &mut Want) {
     let (Some(policy), Some(_)) = (&resolved.policies.alarms, &resolved.config) else {
@@ -154,6 +167,31 @@ fn alarms_of_others(resolved: &Resolved) -> BTreeSet<String> {
     BTreeSet::from([Names::new(resolved).alarm()])
 }
 
+/// Whether this run plans to remove an alarm, so that what it notifies need not stay for it.
+pub fn leaves(input: &Input, fact: &AlarmFact) -> bool {
+    let name = fact.definition.name();
+    let region = match definition(fact) {
+        Some(object) => object.region().to_owned(),
+        None => return false,
+    };
+    let resolved = input.resolved;
+    let ours = fact.tags.known().is_some_and(|tags| {
+        ignore_reason(tags).is_none() && tags.get(MANAGED_TAG) == Some(&managed(resolved))
+    });
+    input.destroy
+        && input.controls.contains(&Control::Alarms)
+        && resolved.policies.alarms.is_some()
+        && ours
+        && name.starts_with(&prefix(resolved))
+        && !alarms_of_others(resolved).contains(name)
+        && in_scope(input, &region)
+        && selected(
+            input,
+            &alarm_resource(input, &(region, name.to_owned())),
+            "alarms",
+        )
+}
+
 /// An alarm as a resource, for addresses and findings.
 fn alarm_resource(input: &Input, (region, name): &Key) -> Resource {
     let partition = super::partition(region);
@@ -185,6 +223,8 @@ pub fn plan(input: &Input) -> Verdict {
         prefix: prefix(input.resolved),
         there: there(input),
         told: BTreeMap::new(),
+        needed: BTreeSet::new(),
+        resting: BTreeSet::new(),
         monthly: Decimal::ZERO,
         wanted: 0,
         silent: BTreeMap::new(),
@@ -192,6 +232,7 @@ pub fn plan(input: &Input) -> Verdict {
         unseen: BTreeSet::new(),
         verdict: &mut verdict,
     };
+    planner.needed = planner.needed(&collected);
     // What a composite rests on is judged before it.
     let rests = |draft: &Draft| matches!(draft.shape, Shape::AllOf(_));
     for composite in [false, true] {
@@ -205,10 +246,20 @@ pub fn plan(input: &Input) -> Verdict {
     }
     planner.obsolete(&collected);
     planner.notes(&collected);
-    let notified: BTreeSet<String> = planner
-        .told
-        .values()
-        .flat_map(|topics| topics.iter().take(ACTIONS_MAX).cloned())
+    // With `--target`, the topics of the alarms that it names: one that tells a topic that is not
+    // there tells nobody.
+    let resting = std::mem::take(&mut planner.resting);
+    let drafts = collected.drafts.iter();
+    let places: BTreeSet<(&str, Routing)> = drafts
+        .filter_map(|((region, _), draft)| Some((region.as_str(), draft.severity?)))
+        .collect();
+    let notified: BTreeSet<String> = places
+        .into_iter()
+        .flat_map(|(region, severity)| {
+            notify::needs(input.resolved, region, severity)
+                .into_keys()
+                .take(ACTIONS_MAX)
+        })
         .collect();
     let selected_findings = collected.findings.into_iter().filter(|f| {
         input
@@ -217,8 +268,34 @@ pub fn plan(input: &Input) -> Verdict {
     });
     verdict.findings.extend(selected_findings);
     verdict.notes.extend(collected.notes);
-    super::topics::plan(input, Control::Alarms, &notified, &mut verdict);
+    if input.destroy {
+        verdict.notes.extend(topics_that_stay(input));
+    }
+    super::topics::plan(input, Control::Alarms, &notified, &resting, &mut verdict);
     verdict
+}
+
+/// Topics of ours go with the budgets; without those they stay, and somebody should know.
+fn topics_that_stay(input: &Input) -> Option<String> {
+    let policies = &input.resolved.policies;
+    if input.controls.contains(&Control::Budgets) && policies.budgets.is_some() {
+        return None;
+    }
+    let mine = managed(input.resolved);
+    let facts = input.inventory.topics.values().filter_map(Observed::known);
+    let ours = facts.filter(|f| {
+        in_scope(input, &f.topic.region)
+            && f.tags.known().and_then(|t| t.get(MANAGED_TAG)) == Some(&mine)
+    });
+    let names: Vec<String> = ours
+        .map(|f| format!("{} in {}", f.topic.name, f.topic.region))
+        .collect();
+    let how = match policies.budgets {
+        Some(_) => "removed together with the budgets, without --control",
+        None => "no budgets policy of the stage removes them, so delete them by hand",
+    };
+    (!names.is_empty())
+        .then(|| format!("alarms: topics of ours stay: {} ({how})", names.join(", ")))
 }
 
 /// The alarms of each region by name, where they were seen.
@@ -229,6 +306,7 @@ fn there<'a>(input: &Input<'a>) -> BTreeMap<&'a str, Option<BTreeMap<&'a str, &'
     };
     let regions = input.inventory.alarms.iter();
     regions
+        .filter(|(region, _)| in_scope(input, region))
         .map(|(region, seen)| {
             let facts = match seen {
                 Observed::Known(facts) => by_name(facts),
@@ -249,6 +327,10 @@ struct Planner<'a, 'v> {
     there: BTreeMap<&'a str, Option<BTreeMap<&'a str, &'a AlarmFact>>>,
     /// Topic ARNs by region and severity.
     told: BTreeMap<(String, Routing), BTreeSet<String>>,
+    /// With `--target`: alarms on which those rest that it names.
+    needed: BTreeSet<Key>,
+    /// Topics that the planned alarms tell.
+    resting: BTreeSet<String>,
     /// USD of all alarms that the policy asks for.
     monthly: Decimal,
     wanted: u64,
@@ -274,8 +356,30 @@ enum Whose {
 
 impl<'a> Planner<'a, '_> {
     fn selected(&self, key: &Key) -> bool {
-        self.input.only.is_none()
-            || selected(self.input, &alarm_resource(self.input, key), "alarms")
+        self.input.only.is_none() || self.needed.contains(key) || self.named(key)
+    }
+
+    /// Whether `--target` names it.
+    fn named(&self, key: &Key) -> bool {
+        selected(self.input, &alarm_resource(self.input, key), "alarms")
+    }
+
+    /// CloudWatch refuses a composite whose children are not there, so naming one names them.
+    fn needed(&self, collected: &Collected) -> BTreeSet<Key> {
+        if self.input.only.is_none() {
+            return BTreeSet::new();
+        }
+        let composites = collected.drafts.iter().filter(|(key, _)| self.named(key));
+        composites
+            .filter_map(|(key, draft)| match &draft.shape {
+                Shape::AllOf(suffixes) => Some((&key.0, suffixes)),
+                Shape::Metric(_) => None,
+            })
+            .flat_map(|(region, suffixes)| {
+                let names = suffixes.iter().map(|s| draft::name(&self.prefix, s));
+                names.map(|name| (region.clone(), name))
+            })
+            .collect()
     }
 
     fn whose(&self, fact: &AlarmFact) -> Whose {
@@ -320,7 +424,9 @@ impl<'a> Planner<'a, '_> {
                 if all.is_empty() {
                     *self.silent.entry(severity).or_default() += 1;
                 }
-                all.into_iter().take(ACTIONS_MAX).collect()
+                let told: BTreeSet<String> = all.into_iter().take(ACTIONS_MAX).collect();
+                self.resting.extend(told.iter().cloned());
+                told
             }
         };
         // Who was woken up wants to know that it is over.
@@ -376,8 +482,16 @@ impl<'a> Planner<'a, '_> {
             return;
         }
         let after = self.object(key, draft);
-        self.wanted += 1;
-        self.monthly += price::of(&after).0;
+        let monthly = price::of(&after).0;
+        self.judged(key, draft, after);
+        // What is not made because of somebody else's costs nothing.
+        if !self.not_ours.contains(key) {
+            self.wanted += 1;
+            self.monthly += monthly;
+        }
+    }
+
+    fn judged(&mut self, key: &Key, draft: &Draft, after: Object) {
         self.verdict.counts.checked += 1;
         let Some(Some(region)) = self.there.get(key.0.as_str()) else {
             self.verdict.counts.unobserved += 1;

@@ -1,13 +1,21 @@
 //! Burn-rate alarms: `[alarms.slo.*]`.
 
-use super::burn::{SPEEDS, factor, threshold_percent};
+use super::burn::{SPEEDS, Speed, factor, threshold_percent};
 use super::draft::{ABOVE, Core, Draft, Shape, Stat, shortfall_percent, span};
 use super::seconds;
 use crate::config::later::alarms::{MissingData, Slo};
 use crate::plan::Reason;
 
-/// Below it a window is healthy: one failure among three requests says nothing.
+/// Below it a long window is healthy: one failure among three requests says nothing.
 const MINIMUM_TOTAL: u64 = 10;
+
+/// What the short window needs: its part of what the long one does. As much as there would keep a
+/// service with few requests quiet even when all of them fail.
+fn of_short(minimum: u64, speed: &Speed) -> u64 {
+    (minimum * u64::from(speed.short))
+        .div_ceil(u64::from(speed.long))
+        .max(1)
+}
 
 /// Two children and a composite for each speed; only composites notify.
 pub fn drafts(name: &str, slo: &Slo, region: &str, reason: &Reason) -> Vec<Draft> {
@@ -19,14 +27,17 @@ pub fn drafts(name: &str, slo: &Slo, region: &str, reason: &Reason) -> Vec<Draft
         let threshold = threshold_percent(&speed, window, objective);
         let times = factor(&speed, window).round_dp(2).normalize();
         let base = format!("slo-{name}-{}", speed.name);
-        let ends = [("long", speed.long), ("short", speed.short)];
-        let suffixes = ends.map(|(end, _)| format!("{base}-{end}"));
-        for ((_, seconds), suffix) in ends.iter().zip(&suffixes) {
+        let ends = [
+            ("long", speed.long, minimum),
+            ("short", speed.short, of_short(minimum, &speed)),
+        ];
+        let suffixes = ends.map(|(end, ..)| format!("{base}-{end}"));
+        for ((_, seconds, minimum), suffix) in ends.iter().zip(&suffixes) {
             let metric = shortfall_percent(
                 Stat::of(&slo.good, "Sum"),
                 Stat::of(&slo.total, "Sum"),
                 *seconds,
-                minimum,
+                *minimum,
             );
             out.push(Draft {
                 region: region.to_owned(),

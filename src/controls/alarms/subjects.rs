@@ -111,8 +111,10 @@ pub fn of<'a>(
                     // Of the region, so that no tag of one function decides about it.
                     resource: Cow::Owned(Resource {
                         arn: format!(
-                            "arn:aws:lambda:{}:{}:account",
-                            first.region, input.inventory.account
+                            "arn:{}:lambda:{}:{}:account",
+                            crate::controls::partition(&first.region),
+                            first.region,
+                            input.inventory.account
                         ),
                         kind: ResourceType::new("lambda-account"),
                         name: first.region.clone(),

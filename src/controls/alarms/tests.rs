@@ -126,12 +126,23 @@ fn database() -> Attributes {
 }
 
 fn run(resolved: &Resolved, inventory: &EnvironmentInventory, destroy: bool) -> Verdict {
+    run_only(resolved, inventory, destroy, None)
+}
+
+fn run_only(
+    resolved: &Resolved,
+    inventory: &EnvironmentInventory,
+    destroy: bool,
+    only: Option<&str>,
+) -> Verdict {
+    let only = only.map(|g| globset::Glob::new(g).unwrap().compile_matcher());
     plan(&Input {
         resolved,
         inventory,
         today: date(2026, 11, 22),
-        only: None,
+        only: only.as_ref(),
         destroy,
+        controls: &[Control::Alarms],
     })
 }
 
@@ -516,7 +527,8 @@ fn a_silent_load_balancer_keeps_its_alarms() {
         names,
         [
             "eu-west-1/shop-prod-alb-5xx-shop",
-            "eu-west-1/shop-prod-alb-latency-shop"
+            "eu-west-1/shop-prod-alb-latency-shop",
+            "eu-west-1/shop-prod-alb-own-5xx-shop"
         ]
     );
     let mut silent = applied(&seen, &verdict);
@@ -533,7 +545,7 @@ fn a_silent_load_balancer_keeps_its_alarms() {
     );
     // Without the pack nothing speaks for them.
     let off = run(&resolved("packs = []\n"), &silent, false);
-    assert_eq!(off.changes.len(), 2);
+    assert_eq!(off.changes.len(), 3);
 }
 
 #[test]
@@ -741,4 +753,169 @@ fn five_thousand_alarms_are_planned_quickly() {
     let made = applied(&seen, &verdict);
     assert_eq!(alarms(&verdict).len(), 3 * 1_700 + 1);
     assert!(run(&policy, &made, false).changes.is_empty());
+}
+
+const SLO_AND_DATABASE: &str = r#"
+packs = ["business", "database"]
+[alarms.slo.checkout]
+good = { namespace = "Shop", metric = "Good" }
+total = { namespace = "Shop", metric = "All" }
+objective_percent = "99.9"
+window = "30d"
+"#;
+
+/// Region and name of every change but those of topics.
+fn touched(verdict: &Verdict) -> BTreeSet<String> {
+    let changes = verdict.changes.iter();
+    let alarms = changes.filter(|c| c.resource.kind != "sns-topic");
+    alarms
+        .map(|c| format!("{}/{}", c.resource.region, c.resource.name))
+        .collect()
+}
+
+#[test]
+fn a_run_that_was_narrowed_to_a_region_leaves_the_alarms_of_others() {
+    let resolved = resolved(SLO_AND_DATABASE);
+    let mut seen = inventory();
+    add(&mut seen, DB, database());
+    let seen = applied(&seen, &run(&resolved, &seen, false));
+    assert!(run(&resolved, &seen, false).changes.is_empty());
+    // Nothing of eu-west-1 was looked at, but for its alarms.
+    let mut narrowed = seen.clone();
+    narrowed.regions = vec!["us-east-1".into()];
+    narrowed.resources.clear();
+    let verdict = run(&resolved, &narrowed, false);
+    assert_eq!(touched(&verdict), BTreeSet::new());
+    let verdict = run(&resolved, &narrowed, true);
+    assert_eq!(touched(&verdict), BTreeSet::new());
+}
+
+#[test]
+fn a_target_brings_what_it_rests_on() {
+    let resolved = resolved(SLO_AND_DATABASE);
+    let seen = inventory();
+    let one = "prod/eu-west-1/cloudwatch-alarm/shop-prod-slo-checkout-fast#alarms";
+    let verdict = run_only(&resolved, &seen, false, Some(one));
+    let base = "eu-west-1/shop-prod-slo-checkout-fast";
+    assert_eq!(
+        touched(&verdict),
+        ["", "-long", "-short"]
+            .map(|end| format!("{base}{end}"))
+            .into()
+    );
+    let topics = |verdict: &Verdict| -> Vec<String> {
+        let changes = verdict.changes.iter();
+        let topics = changes.filter(|c| c.resource.kind == "sns-topic");
+        topics.map(|c| c.resource.arn.clone()).collect()
+    };
+    assert_eq!(
+        topics(&verdict),
+        ["arn:aws:sns:eu-west-1:123456789012:pager"]
+    );
+    // A topic can be named by itself.
+    let verdict = run_only(&resolved, &seen, false, Some("*/sns-topic/pager#*"));
+    assert_eq!(touched(&verdict), BTreeSet::new());
+    assert_eq!(
+        topics(&verdict),
+        ["arn:aws:sns:eu-west-1:123456789012:pager"]
+    );
+}
+
+#[test]
+fn the_short_window_of_a_small_service_can_fire_too() {
+    let resolved = resolved(SLO_AND_DATABASE);
+    let verdict = run(&resolved, &inventory(), false);
+    let made = alarms(&verdict);
+    let expression = |name: &str| match &made[&format!("eu-west-1/shop-prod-slo-checkout-{name}")] {
+        Object::MetricAlarm(alarm) => match &alarm.metric {
+            AlarmMetric::Math(queries) => queries
+                .iter()
+                .find_map(|q| match &q.kind {
+                    QueryKind::Expression { expression, .. } => Some(expression.clone()),
+                    QueryKind::Metric { .. } => None,
+                })
+                .unwrap(),
+            other => panic!("{other:?}"),
+        },
+        other => panic!("{other:?}"),
+    };
+    assert!(expression("fast-long").starts_with("IF(total >= 10,"));
+    assert!(expression("fast-short").starts_with("IF(total >= 1,"));
+}
+
+#[test]
+fn what_could_never_fire_or_never_converge_is_refused() {
+    let business = |text: &str| format!("packs = [\"business\"]\n[alarms.business.x]\n{text}\n");
+    let share = |failed: &str| {
+        business(&format!(
+            "failed = {{ namespace = \"S\", {failed} }}\ntotal = {{ namespace = \"S\", metric = \"All\" }}\nabove_percent = 1"
+        ))
+    };
+    let one = |rest: &str| {
+        business(&format!(
+            "metric = {{ namespace = \"S\", metric = \"L\" }}\n{rest}"
+        ))
+    };
+    for (policy, told) in [
+        (share("metric = \"All\""), "their share never changes"),
+        (
+            share("metric = \"Bad\", statistic = \"p99\""),
+            "`p99` is no count",
+        ),
+        (
+            one("above = \"0.1234567890123456\""),
+            "keeps 15 digits of a threshold",
+        ),
+        (
+            "packs = [\"database\"]\n[alarms.per_resource.x]\nfor = \"rds-instance\"\nmetric = \"A / A\"\nabove_percent = 1\n".to_owned(),
+            "in itself never changes",
+        ),
+        (
+            business("metric = { namespace = \":S\", metric = \"L\" }\nabove = 1"),
+            "does not begin with a colon",
+        ),
+    ] {
+        let found = errors(&policy);
+        assert!(found.contains(told), "{policy}: {found}");
+    }
+    assert_eq!(errors(&one("above = \"0.123456789012345\"")), "");
+}
+
+#[test]
+fn tuning_that_changes_nothing_is_told() {
+    let resolved = resolved("packs = [\"database\"]\n[alarms.tune.cache-cpu]\nthreshold = 80\n");
+    let verdict = run(&resolved, &inventory(), false);
+    let told = |n: &String| n.contains("[alarms.tune.cache-cpu] changes nothing in prod");
+    assert!(verdict.notes.iter().any(told), "{:#?}", verdict.notes);
+}
+
+#[test]
+fn a_topic_goes_with_the_alarms_that_hold_it() {
+    let resolved = resolved(SLO_AND_DATABASE);
+    let seen = applied(&inventory(), &run(&resolved, &inventory(), false));
+    let Some(Observed::Known(facts)) = seen.alarms.get("eu-west-1") else {
+        panic!()
+    };
+    assert!(!facts.is_empty());
+    let input = |controls, destroy| Input {
+        resolved: &resolved,
+        inventory: &seen,
+        today: date(2026, 11, 22),
+        only: None,
+        destroy,
+        controls,
+    };
+    let both: &[Control] = &[Control::Alarms, Control::Budgets];
+    let all = |input: &Input| facts.iter().all(|f| leaves(input, f));
+    let none = |input: &Input| !facts.iter().any(|f| leaves(input, f));
+    assert!(all(&input(both, true)));
+    assert!(none(&input(both, false)));
+    assert!(none(&input(&[Control::Budgets], true)));
+    // One of another environment that begins with the same letters stays, and so does its topic.
+    let mut other = facts[0].clone();
+    let tag = (MANAGED_TAG.to_owned(), "shop/prod-eu".to_owned());
+    other.tags = Observed::Known(Tags::from([tag]));
+    assert!(!leaves(&input(both, true), &other));
+    other.tags = Observed::Unknown("denied".to_owned());
+    assert!(!leaves(&input(both, true), &other));
 }

@@ -112,6 +112,7 @@ impl Case {
                 today: date(2026, 11, 22),
                 only: only.as_ref(),
                 destroy: self.destroy,
+                controls: &[Control::Budgets, Control::Alarms],
             },
         )
     }

@@ -365,6 +365,7 @@ impl Work<'_> {
                 let other = all.iter().find(|fact| {
                     use crate::inventory::AlarmDefinition::{Composite, Metric, Other};
                     fact.definition.name() != alarm
+                        && !crate::controls::alarms::leaves(self.input, fact)
                         && match &fact.definition {
                             Metric(a) => uses(&Object::MetricAlarm(a.clone())),
                             Composite(a) => uses(&Object::CompositeAlarm(a.clone())),

@@ -92,7 +92,8 @@ pub fn verdict(input: &Input) -> Verdict {
         .filter(|r| r.kind == ResourceType::CLOUDWATCH_ALARM)
         .filter_map(|r| Some((r.arn.as_str(), r.tags.known()?)))
         .collect();
-    for alarms in inventory.alarms.values() {
+    let regions = inventory.alarms.iter();
+    for (_, alarms) in regions.filter(|(region, _)| super::alarms::in_scope(input, region)) {
         // Where they were not seen there is a gap.
         let Observed::Known(alarms) = alarms else {
             continue;
@@ -244,13 +245,9 @@ fn doubles(alarms: &[AlarmFact]) -> BTreeMap<String, String> {
         if metric.alarm_actions.is_empty() {
             continue;
         }
-        match first.get(&work(metric)) {
-            Some(name) => {
-                out.insert(metric.name.clone(), (*name).to_owned());
-            }
-            None => {
-                first.insert(work(metric), &metric.name);
-            }
+        let name = first.entry(work(metric)).or_insert(&metric.name);
+        if *name != metric.name {
+            out.insert(metric.name.clone(), (*name).to_owned());
         }
     }
     out

@@ -4,6 +4,7 @@ use super::Context;
 use super::columns::{self, Line};
 use crate::model::Risk;
 use crate::plan::{Operation, Reason};
+use crate::render::alarms::Digest;
 use crate::render::group::{Field, Group, Value, foreign_rules, title};
 use crate::render::paint::{Lines, Paint};
 use crate::render::text::{cut, escape, list, number, pad, plural, quote, width, wrap};
@@ -40,6 +41,55 @@ pub(super) fn blocks(context: &Context, lines: &mut Lines, groups: &[Group<'_>])
         header(context, lines, group);
         columns::push(context, lines, body, column);
         footer(context, lines, group);
+        lines.blank();
+    }
+}
+
+/// New alarms, one sentence each: nothing of what they mean is cut.
+pub(super) fn asked(context: &Context, lines: &mut Lines, digest: &Digest<'_>) {
+    let paint = context.paint;
+    for asked in &digest.asked {
+        let mut remarks = vec![asked.facts()];
+        remarks.extend(
+            asked
+                .group
+                .delta()
+                .map(|d| d.replace("USD/month", "USD/mo")),
+        );
+        let title = asked.title();
+        let sign = paint.sign(asked.sign());
+        let head = format!("{title}   {}", remarks.join("   "));
+        if width(&head) + 4 <= context.width {
+            let beside = remarks.join("   ");
+            lines.push(format!("  {sign} {}   {beside}", paint.bold(&title)));
+        } else {
+            let room = context.width.saturating_sub(4);
+            for (i, row) in wrap(&head, room).iter().enumerate() {
+                let lead = if i == 0 {
+                    format!("  {sign} ")
+                } else {
+                    "    ".to_owned()
+                };
+                lines.push(format!("{lead}{}", paint.bold(row)));
+            }
+        }
+        for sentence in asked.sentences() {
+            let rows = wrap(&sentence, context.width.saturating_sub(INDENT + 2));
+            for (i, row) in rows.iter().enumerate() {
+                let indent = if i == 0 { INDENT } else { INDENT + 2 };
+                lines.push(format!("{}{row}", " ".repeat(indent)));
+            }
+        }
+        context.wrapped(lines, INDENT, &asked.place(), Paint::dim);
+        lines.blank();
+    }
+    if !digest.asked.is_empty() {
+        context.wrapped(
+            lines,
+            2,
+            "-v shows each alarm with all its settings",
+            Paint::dim,
+        );
         lines.blank();
     }
 }

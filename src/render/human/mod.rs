@@ -18,9 +18,10 @@ pub use cost::{cost, cost_explained};
 pub use drill::{drill_list, drill_plans, drill_swept, drill_verified, drills};
 pub use explain::{catalog, explain};
 
+use super::alarms::Digest;
 use super::group::{Environment, Group, by_action, environments, groups};
 use super::paint::{Lines, Paint};
-use super::text::{cut, escape, list, number, plural, wrap};
+use super::text::{cut, escape, list, number, pad, plural, width, wrap};
 use super::words;
 use crate::plan::{ActionKind, Change, Plan};
 
@@ -102,8 +103,14 @@ pub fn plan(plan: &Plan, style: &Style) -> String {
                 actions(&context, changes)
             ));
             lines.blank();
+            if let Some(digest) = &section.digest {
+                told(&context, &mut lines, digest);
+            }
             let (shown, more) = section.groups.split_at(section.shown);
             change::blocks(&context, &mut lines, shown);
+            if let Some(digest) = &section.digest {
+                change::asked(&context, &mut lines, digest);
+            }
             rest(&context, &mut lines, more);
         }
         if !environment.controls.is_empty() {
@@ -134,10 +141,17 @@ struct Section<'a> {
     shown: usize,
     /// Many changes, which have to do with the lines there are.
     grouped: bool,
+    /// New alarms that are told in sentences instead.
+    digest: Option<Digest<'a>>,
 }
 
 impl<'a> Section<'a> {
     fn new(context: &Context, changes: &[&'a Change]) -> Self {
+        let digest = match context.verbose {
+            true => None,
+            false => Digest::of(changes),
+        };
+        let changes = digest.as_ref().map_or(changes, |d| d.others.as_slice());
         let grouped = !context.verbose && changes.len() > GROUP_ABOVE;
         let groups = if grouped {
             groups(changes, MOST_GROUPS)
@@ -148,6 +162,7 @@ impl<'a> Section<'a> {
             shown: groups.len(),
             groups,
             grouped,
+            digest,
         }
     }
 
@@ -247,6 +262,21 @@ fn actions(context: &Context, changes: &[&Change]) -> String {
         })
         .collect();
     context.paint.dim(&parts.join(", "))
+}
+
+/// Who is told of the new alarms: before the alarms, it decides whether they are of any use.
+fn told(context: &Context, lines: &mut Lines, digest: &Digest<'_>) {
+    let column = digest.told.iter().map(|(l, _)| width(l)).max().unwrap_or(0);
+    let start = 6 + column;
+    for (label, text) in &digest.told {
+        let rows = wrap(text, context.width.saturating_sub(start));
+        for (i, row) in rows.iter().enumerate() {
+            let label = if i == 0 { label.as_str() } else { "" };
+            let label = context.paint.bold(&pad(label, column));
+            lines.push(format!("    {label}  {row}"));
+        }
+    }
+    lines.blank();
 }
 
 /// What did not get a group of its own.

@@ -2,6 +2,7 @@
 
 use crate::model::Risk;
 use crate::plan::{ActionKind, Operation};
+use crate::render::alarms::Asked;
 use crate::render::group::{Field, Group, Value, foreign_rules, title};
 use crate::render::text::{cut, escape, list, number, pad, plural, quote, width};
 
@@ -55,6 +56,19 @@ pub(super) fn block(out: &mut String, group: &Group<'_>) {
     for line in notes(group) {
         out.push_str(&format!("# {line}\n"));
     }
+}
+
+/// New alarms that one line of the policy asks for, a sentence each.
+pub(super) fn alarms(out: &mut String, asked: &Asked<'_>) {
+    let mut head = format!("{} · {}", asked.title(), asked.facts());
+    if let Some(delta) = asked.group.delta() {
+        head.push_str(&format!(" · {delta}"));
+    }
+    out.push_str(&format!("@@ {} {head} @@\n", asked.sign()));
+    for sentence in asked.sentences() {
+        out.push_str(&format!("+ {}\n", cut(&sentence, LONGEST_ROW)));
+    }
+    out.push_str(&format!("# {}\n", asked.place()));
 }
 
 /// Longest text of an object's row.

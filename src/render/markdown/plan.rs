@@ -1,9 +1,10 @@
 //! A plan as a comment under a pull request.
 
-use super::block::block;
+use super::block::{alarms, block};
 use super::escape::{code, html, text};
 use super::{fitting, sandbox, unobserved};
 use crate::plan::{Change, Plan};
+use crate::render::alarms::Digest;
 use crate::render::attention::findings as finding_groups;
 use crate::render::group::{Environment, Group, by_action, environments, groups};
 use crate::render::text::{cut, loose, number, plural, signed_usd};
@@ -158,7 +159,16 @@ fn changes(out: &mut String, environment: &Environment<'_>, level: Level) {
     let open = if total > FOLD_ABOVE { "" } else { " open" };
     out.push_str(&format!("<details{open}><summary>{title}</summary>\n\n"));
     for (control, changes) in &environment.controls {
-        out.push_str(&format!("**{control}**\n\n```diff\n"));
+        out.push_str(&format!("**{control}**\n\n"));
+        let digest = Digest::of(changes);
+        let changes = digest.as_ref().map_or(changes.as_slice(), |d| &d.others);
+        for (label, what) in digest.iter().flat_map(|d| &d.told) {
+            out.push_str(&format!("- **{}**: {}\n", text(label), text(what)));
+        }
+        if digest.is_some() {
+            out.push('\n');
+        }
+        out.push_str("```diff\n");
         let (shown, more): (Vec<Group<'_>>, usize) = if changes.len() > level.group_above {
             let mut all = groups(changes, level.groups);
             let more = all.iter().skip(level.groups).map(|g| g.changes.len()).sum();
@@ -173,6 +183,15 @@ fn changes(out: &mut String, environment: &Environment<'_>, level: Level) {
             }
             block(out, group);
         }
+        let asked = digest.iter().flat_map(|d| &d.asked);
+        for (i, asked) in asked.clone().take(level.groups).enumerate() {
+            if i > 0 || !shown.is_empty() {
+                out.push('\n');
+            }
+            alarms(out, asked);
+        }
+        let left = asked.skip(level.groups).map(|a| a.group.changes.len());
+        let more = more + left.sum::<usize>();
         if more > 0 {
             let more = plural(more as u64, "more change", "more changes");
             out.push_str(&format!(

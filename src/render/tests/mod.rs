@@ -1,3 +1,4 @@
+mod alarms;
 mod apply;
 mod cost;
 mod human;

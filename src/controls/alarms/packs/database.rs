@@ -11,6 +11,10 @@ use crate::controls::alarms::draft::{ABOVE, BELOW};
 
 const RDS: Of = Of::Resource("rds-instance");
 const NS: &str = "AWS/RDS";
+/// Seconds between the points of balances, which come with basic monitoring only: an alarm over
+/// single minutes would miss most of them. Source: RDS user guide, "Amazon CloudWatch metrics for
+/// Amazon RDS", EBSByteBalance%; EC2 user guide, basic monitoring.
+const SLOW: u32 = 300;
 
 const fn alarm(
     id: &'static str,
@@ -61,14 +65,20 @@ pub const ALARMS: &[PackAlarm] = &[
         Routing::Ticket,
         replica_lag,
     ),
-    alarm(
-        "rds-transaction-ids",
-        (1_000_000_000, "transaction ids"),
-        Routing::Page,
-        transaction_ids,
-    ),
+    PackAlarm {
+        period: SLOW,
+        datapoints: (3, 3),
+        ..alarm(
+            "rds-transaction-ids",
+            (1_000_000_000, "transaction ids"),
+            Routing::Page,
+            transaction_ids,
+        )
+    },
     PackAlarm {
         packs: &[Pack::Database, Pack::Storage],
+        period: SLOW,
+        datapoints: (3, 3),
         ..alarm(
             "rds-ebs-balance",
             (10, "% left"),
@@ -78,6 +88,8 @@ pub const ALARMS: &[PackAlarm] = &[
     },
     PackAlarm {
         packs: &[Pack::Database, Pack::Storage],
+        period: SLOW,
+        datapoints: (3, 3),
         ..alarm(
             "rds-burst-balance",
             (20, "% left"),

@@ -47,6 +47,20 @@ pub const ALARMS: &[PackAlarm] = &[
             alb_5xx,
         )
     },
+    // Where no target takes a request the load balancer itself answers 502, 503 or 504, and such a
+    // request is not in RequestCount: a share of it would stay quiet through a complete outage.
+    // Source: user guide for Application Load Balancers, "CloudWatch metrics", RequestCount.
+    PackAlarm {
+        severity: Routing::Page,
+        ..alarm(
+            "alb-own-5xx",
+            &[Pack::Web],
+            Of::LoadBalancer,
+            (10, "errors of the load balancer itself in a period"),
+            (3, 5),
+            alb_own_5xx,
+        )
+    },
     alarm(
         "alb-latency",
         &[Pack::Web],
@@ -110,6 +124,16 @@ fn alb_5xx(_: &Scene, subject: &Subject, frame: &Frame) -> Made {
         ALB,
         ("HTTPCode_Target_5XX_Count", "RequestCount"),
         MINIMUM,
+    )
+}
+
+fn alb_own_5xx(_: &Scene, subject: &Subject, frame: &Frame) -> Made {
+    above(
+        subject,
+        frame,
+        (ALB, "HTTPCode_ELB_5XX_Count", "Sum"),
+        "",
+        MissingData::NotBreaching,
     )
 }
 
