@@ -99,7 +99,7 @@ pub(super) const FINDINGS: &[Entry] = &[
         title: "Alarm on a resource that is gone",
         means: "The dimensions of the alarm name a resource, and the full list of its type does not have it.",
         matters: "It is billed, and hides that its successor has no alarm.",
-        fix: "Delete the alarm.",
+        fix: "Delete the alarm, if what it watched is gone for good.",
     },
     Entry {
         id: "alarms.topic-drifted",
