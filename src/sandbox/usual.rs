@@ -212,6 +212,21 @@ pub(super) fn published(account: &Account, region: &str) -> BTreeSet<MetricId> {
         dimensions: BTreeMap::new(),
     });
     out.retain(|id| course(account, region, id).is_some());
+    let whole = |namespace: &str, metric: &str| MetricId {
+        namespace: namespace.to_owned(),
+        metric: metric.to_owned(),
+        dimensions: BTreeMap::new(),
+    };
+    // Lambda publishes its counters for all functions together too.
+    for metric in ["Errors", "Invocations", "Throttles", "Duration"] {
+        out.insert(whole("AWS/Lambda", metric));
+    }
+    if region == "us-east-1" && !account.money.billing_alerts_off {
+        out.insert(MetricId {
+            dimensions: BTreeMap::from([("Currency".to_owned(), "USD".to_owned())]),
+            ..whole("AWS/Billing", "EstimatedCharges")
+        });
+    }
     out
 }
 

@@ -62,9 +62,10 @@ class Expected:
         # 99.9 % over 30 days: 2 % of the budget in an hour, 5 % in six, 10 % in three days, and a twelfth of each window
         for speed, severity, hours, budget in (("fast", "page", 1, 2), ("slow", "page", 6, 5), ("trickle", "ticket", 72, 10)):
             threshold = round(budget / 100 * 30 * 24 / hours * 0.1, 6)
-            for end, period in (("long", hours * 3600), ("short", hours * 300)):
+            # of ten requests in the long window a twelfth, at least one, in the short one
+            for end, period, least in (("long", hours * 3600, 10), ("short", hours * 300, 1)):
                 watched = self.math("Shop", [], {"good": "Good", "total": "Total"}, period,
-                                    "IF(total >= 10, 100 * (total - FILL(good, 0)) / total, 0)", "error rate in %")
+                                    f"IF(total >= {least}, 100 * (total - FILL(good, 0)) / total, 0)", "error rate in %")
                 self.add(f"slo-checkout-{speed}-{end}", None, watched, ABOVE, threshold, (1, 1), "notBreaching")
             told, base = self.topics(severity), f"{PREFIX}slo-checkout-{speed}"
             self.alarms[base] = {"ActionsEnabled": True, "AlarmActions": told, "OKActions": told if severity == "page" else [],
@@ -83,7 +84,9 @@ class Expected:
                     ("transaction-ids", "MaximumUsedTransactionIDs", "Maximum", ABOVE, 1_000_000_000, "page"),
                     ("ebs-balance", "EBSByteBalance%", "Minimum", BELOW, 10, "ticket"),
                     *([("burst-balance", "BurstBalance", "Minimum", BELOW, 20, "ticket")] if db["StorageType"] == "gp2" else [])):
-                self.add(f"rds-{alarm}-{name}", severity, self.single("AWS/RDS", metric, where, statistic), when, threshold, (5, 5), "missing")
+                # balances and transaction ids come every five minutes
+                period, points = (300, (3, 3)) if alarm in ("transaction-ids", "ebs-balance", "burst-balance") else (60, (5, 5))
+                self.add(f"rds-{alarm}-{name}", severity, self.single("AWS/RDS", metric, where, statistic, period), when, threshold, points, "missing")
 
     def queues(self):
         sqs = self.aws("sqs", self.region)

@@ -667,7 +667,11 @@ fn metrics_have_a_rhythm_a_burst_and_a_gap() {
 fn backtests_of_the_scenarios_show_what_would_have_fired() {
     let dir = tempfile::TempDir::new().unwrap();
     for (scenario, length, outcomes) in [
-        ("findash", "14d", &["constant", "fires", "never"][..]),
+        (
+            "findash",
+            "14d",
+            &["constant", "fires", "never", "no_data"][..],
+        ),
         ("acme", "3d", &["fires", "never", "no_data", "not_possible"]),
     ] {
         let args = [
