@@ -18,6 +18,7 @@ pub struct Emulator {
     child: Child,
     port: u16,
     pub folder: TempDir,
+    controls: Option<&'static str>,
 }
 
 impl Drop for Emulator {
@@ -53,6 +54,7 @@ fn start(build: impl Fn(u16, &Path) -> Command, patience: Duration) -> Emulator 
         .spawn()
         .expect("the emulator starts");
     let emulator = Emulator {
+        controls: None,
         child,
         port,
         folder,
@@ -173,7 +175,16 @@ impl Emulator {
             .args(["--endpoint-url", &self.url()])
             .env("AWS_ACCESS_KEY_ID", ACCOUNT)
             .env("AWS_SECRET_ACCESS_KEY", "test");
+        if let Some(controls) = self.controls {
+            command.env("OPSCTL_CONTROL", controls);
+        }
         command
+    }
+
+    /// Asked only for these controls: the others have tests of their own.
+    pub fn only(mut self, controls: &'static str) -> Emulator {
+        self.controls = Some(controls);
+        self
     }
 
     /// Arms faults; see `tests/emulators/README.md`.

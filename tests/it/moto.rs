@@ -6,8 +6,13 @@ use std::process::Stdio;
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::emulator::{Emulator, moto};
+use crate::emulator::{self, Emulator};
 use crate::support::{json as parse, project};
+
+/// Tags and lifecycle rules; money and alarms are in `budgets_aws` and `alarms_moto`.
+fn moto() -> Emulator {
+    emulator::moto().only("tags,lifecycle")
+}
 
 /// A workspace whose every bucket gets a rule of ours.
 fn workspace() -> TempDir {
