@@ -3,7 +3,6 @@
 pub mod store;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -360,15 +359,6 @@ pub enum LockError {
     Failed(CloudError),
 }
 
-/// An object in a bucket.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredObject {
-    pub key: String,
-    /// Bytes.
-    pub size: u64,
-    pub modified: Option<Timestamp>,
-}
-
 /// The account behind the door. Only `apply` (and later `drill`) may call [`Cloud::execute`].
 #[async_trait]
 pub trait Cloud: Send + Sync {
@@ -393,29 +383,6 @@ pub trait Cloud: Send + Sync {
     /// # Errors
     /// What the service answers; that there is no data is an answer.
     async fn ask_cost(&self, payer: &Target, question: &Question) -> Result<Answered, CloudError>;
-
-    /// The objects of a bucket below a prefix, in whichever region the bucket is.
-    ///
-    /// # Errors
-    /// What S3 answers.
-    async fn list_objects(
-        &self,
-        target: &Target,
-        bucket: &str,
-        prefix: &str,
-    ) -> Result<Vec<StoredObject>, CloudError>;
-
-    /// Writes an object into a file, which is overwritten; its bytes are not held in memory.
-    ///
-    /// # Errors
-    /// What S3 answers, or that the file cannot be written.
-    async fn save_object(
-        &self,
-        target: &Target,
-        bucket: &str,
-        key: &str,
-        to: &Path,
-    ) -> Result<(), CloudError>;
 
     /// The data points of metrics; the answers are in the order of the questions, and a metric
     /// without any points has an empty series.

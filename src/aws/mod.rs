@@ -22,7 +22,6 @@ mod lock;
 mod logs;
 mod metrics;
 mod money;
-mod object_store;
 mod objects;
 mod observe;
 mod own;
@@ -41,7 +40,6 @@ mod wire;
 mod write;
 
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -49,7 +47,7 @@ use async_trait::async_trait;
 
 use crate::cloud::{
     AlarmEvent, Call, Cloud, CloudError, LifecycleReading, LockError, LockPlace, Meter,
-    ObjectReading, Series, SeriesQuery, StoredObject, Target, TimeSpan, Want,
+    ObjectReading, Series, SeriesQuery, Target, TimeSpan, Want,
 };
 use crate::cost::question::{Answered, Question};
 use crate::inventory::{EnvironmentInventory, Observed};
@@ -198,31 +196,6 @@ impl Cloud for AwsCloud {
         costexplorer::ask(&session, question)
             .await
             .map_err(|error| located(error, &session, "us-east-1"))
-    }
-
-    async fn list_objects(
-        &self,
-        target: &Target,
-        bucket: &str,
-        prefix: &str,
-    ) -> Result<Vec<StoredObject>, CloudError> {
-        let session = self.session(target);
-        object_store::list(&session, bucket, prefix)
-            .await
-            .map_err(|error| located(error, &session, bucket))
-    }
-
-    async fn save_object(
-        &self,
-        target: &Target,
-        bucket: &str,
-        key: &str,
-        to: &Path,
-    ) -> Result<(), CloudError> {
-        let session = self.session(target);
-        object_store::save(&session, bucket, key, to)
-            .await
-            .map_err(|error| located(error, &session, bucket))
     }
 
     async fn metric_data(

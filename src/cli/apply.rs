@@ -1,11 +1,11 @@
 use std::collections::BTreeMap;
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::json;
 
-use super::context::{Interrupt, Progress};
+use super::context::{Interrupt, Progress, says_yes};
 use super::session::{Session, aws, guard, project_dir, sandbox_state, state_dir};
 use super::{Failure, Format, Global, exit, plan};
 use crate::apply::journal::Journal;
@@ -268,26 +268,12 @@ async fn confirm(plan: &Plan, interrupt: &Interrupt) -> Result<bool, Failure> {
         .iter()
         .map(|t| format!("{} ({})", t.environment, t.account))
         .collect();
-    // A thread of its own: one that waits for a line cannot be cancelled, and must not keep the
-    // runtime from ending.
-    let (send, ask) = tokio::sync::oneshot::channel();
-    std::thread::spawn({
-        let question = format!(
-            "\nApply {} changes to {}? Only `yes` will do: ",
-            plan.changes.len(),
-            accounts.join(", ")
-        );
-        move || {
-            let _ = write!(std::io::stderr(), "{question}");
-            let mut answer = String::new();
-            let read = std::io::stdin().lock().read_line(&mut answer);
-            let _ = send.send(read.is_ok() && answer.trim() == "yes");
-        }
-    });
-    tokio::select! {
-        answer = ask => Ok(answer.unwrap_or(false)),
-        () = interrupt.cancel.cancelled() => Ok(false),
-    }
+    let question = format!(
+        "\nApply {} changes to {}? Only `yes` will do: ",
+        plan.changes.len(),
+        accounts.join(", ")
+    );
+    Ok(says_yes(question, interrupt).await)
 }
 
 fn tally(outcomes: &[Outcome]) -> BTreeMap<OutcomeKind, u64> {

@@ -145,18 +145,9 @@ fn chosen(
     };
     let listed = |control: Control| {
         !args.names.is_empty()
-            || environments.iter().any(|(_, resolved)| {
-                let policies = &resolved.policies;
-                match control {
-                    Control::Tags => policies.tags.is_some(),
-                    Control::Budgets => policies.budgets.is_some(),
-                    Control::Lifecycle => policies.lifecycle.is_some(),
-                    Control::Alarms => policies.alarms.is_some(),
-                    Control::Backups => policies.backups.is_some(),
-                    Control::Cost => policies.cost.is_some(),
-                    Control::Readiness => policies.readiness.is_some(),
-                }
-            })
+            || environments
+                .iter()
+                .any(|(_, resolved)| resolved.policies.has(control))
     };
     let chosen: Vec<Control> = AUDITED
         .into_iter()

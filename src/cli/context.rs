@@ -1,7 +1,7 @@
 //! Running asynchronous commands, interrupts, and progress.
 
 use std::future::Future;
-use std::io::IsTerminal;
+use std::io::{BufRead, IsTerminal, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
@@ -69,6 +69,24 @@ impl Interrupt {
             0 => None,
             code => Some(code),
         }
+    }
+}
+
+/// Puts a question on stderr and reads a line: only `yes` is one. An interrupt is a no.
+///
+/// A thread of its own: one that waits for a line cannot be cancelled, and must not keep the
+/// runtime from ending.
+pub async fn says_yes(question: String, interrupt: &Interrupt) -> bool {
+    let (send, ask) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        let _ = write!(std::io::stderr(), "{question}");
+        let mut answer = String::new();
+        let read = std::io::stdin().lock().read_line(&mut answer);
+        let _ = send.send(read.is_ok() && answer.trim() == "yes");
+    });
+    tokio::select! {
+        answer = ask => answer.unwrap_or(false),
+        () = interrupt.cancel.cancelled() => false,
     }
 }
 

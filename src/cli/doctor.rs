@@ -1,9 +1,9 @@
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::IsTerminal;
 
 use clap::Args;
 use jiff::Timestamp;
 
-use super::context::{Interrupt, Progress};
+use super::context::{Interrupt, Progress, says_yes};
 use super::session::{Session, guard};
 use super::{Failure, Format, Global, Outcome, exit, json_head};
 use crate::apply::page_test::{self, Delivery, Prepared, Shown};
@@ -148,17 +148,7 @@ async fn confirm(
         ));
     }
     question.push_str("Only `yes` will do: ");
-    let (send, ask) = tokio::sync::oneshot::channel();
-    std::thread::spawn(move || {
-        let _ = write!(std::io::stderr(), "{question}");
-        let mut answer = String::new();
-        let read = std::io::stdin().lock().read_line(&mut answer);
-        let _ = send.send(read.is_ok() && answer.trim() == "yes");
-    });
-    tokio::select! {
-        answer = ask => Ok(answer.unwrap_or(false)),
-        () = interrupt.cancel.cancelled() => Ok(false),
-    }
+    Ok(says_yes(question, interrupt).await)
 }
 
 fn text(prepared: &Prepared, shown: &Shown, markdown: bool) -> String {

@@ -1,7 +1,10 @@
 //! Objects in buckets: what restore drills read their dumps from and keep their records in.
 
+use std::path::Path;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
+use tokio::io::AsyncWriteExt;
 
 use super::{CloudError, Target};
 
@@ -109,6 +112,41 @@ pub trait ObjectStore: Send + Sync {
         body: Vec<u8>,
         content_type: &str,
     ) -> Result<(), CloudError>;
+}
+
+/// Streams an object, as it was listed, into a file, which is overwritten.
+///
+/// # Errors
+/// What the store answers (`PreconditionFailed`: it was replaced since), an answer that ends before
+/// its length, or that the file cannot be written.
+pub async fn save(
+    store: &dyn ObjectStore,
+    place: &BucketPlace,
+    object: &StoredObject,
+    to: &Path,
+) -> Result<(), CloudError> {
+    let failed = |code: &str, message: String| CloudError {
+        operation: "s3:GetObject".to_owned(),
+        code: code.to_owned(),
+        message,
+        maybe_done: false,
+    };
+    let disk = |e: std::io::Error| failed("file", format!("{}: {e}", to.display()));
+    let etag = Some(object.etag.as_str()).filter(|etag| !etag.is_empty());
+    let mut body = store.get_object(place, &object.key, etag, 0).await?;
+    let mut file = tokio::fs::File::create(to).await.map_err(disk)?;
+    let mut written: u64 = 0;
+    while let Some(piece) = body.next().await? {
+        written += piece.len() as u64;
+        file.write_all(&piece).await.map_err(disk)?;
+    }
+    file.flush().await.map_err(disk)?;
+    if written != object.bytes {
+        let (key, length) = (&object.key, object.bytes);
+        let message = format!("{key}: {written} of {length} bytes came");
+        return Err(failed("connection", message));
+    }
+    Ok(())
 }
 
 /// Reads a small object whole.

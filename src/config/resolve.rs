@@ -50,6 +50,19 @@ impl Resolved {
 }
 
 impl Policies {
+    /// Whether the stage lists a policy for it.
+    pub fn has(&self, control: Control) -> bool {
+        match control {
+            Control::Tags => self.tags.is_some(),
+            Control::Budgets => self.budgets.is_some(),
+            Control::Lifecycle => self.lifecycle.is_some(),
+            Control::Alarms => self.alarms.is_some(),
+            Control::Backups => self.backups.is_some(),
+            Control::Cost => self.cost.is_some(),
+            Control::Readiness => self.readiness.is_some(),
+        }
+    }
+
     /// Mistakes that the types cannot catch.
     pub fn check(&self, sources: &Sources) -> Vec<Diagnostic> {
         let mut out = Vec::new();

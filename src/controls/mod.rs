@@ -5,6 +5,7 @@ pub mod alarms;
 pub mod budgets;
 pub mod hygiene;
 pub mod lifecycle;
+mod object;
 pub mod saving;
 pub mod tags;
 pub mod topics;
@@ -34,18 +35,8 @@ pub struct Input<'a> {
 
 /// Runs one control over one environment.
 pub fn run(control: Control, input: &Input) -> Verdict {
-    let policies = &input.resolved.policies;
-    let present = match control {
-        Control::Tags => policies.tags.is_some(),
-        Control::Budgets => policies.budgets.is_some(),
-        Control::Lifecycle => policies.lifecycle.is_some(),
-        Control::Alarms => policies.alarms.is_some(),
-        Control::Backups => policies.backups.is_some(),
-        Control::Cost => policies.cost.is_some(),
-        Control::Readiness => policies.readiness.is_some(),
-    };
     let environment = &input.resolved.environment;
-    if !present {
+    if !input.resolved.policies.has(control) {
         return Verdict {
             notes: vec![format!(
                 "{control}: {} has no policy for it, so {environment} is not checked",

@@ -3,14 +3,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use rust_decimal::Decimal;
+
 use super::budgets::names::Names;
-use super::{Input, Report, address, partition, selected, tags};
+use super::object::{ObjectChange, made_with};
+use super::{Input, Report, partition, selected};
 use crate::config::{Origin, Resolved};
 use crate::inventory::{Observed, Resource, TopicFact};
 use crate::model::object::policy::{Access, Publisher, access, policy_of};
-use crate::model::object::{MANAGED_TAG, Object, Topic, fields};
+use crate::model::object::{MANAGED_TAG, Object, Topic};
 use crate::model::{Arn, Control, ResourceType, Risk, Severity, Tags, ignore_reason};
-use crate::plan::{ActionKind, Change, FieldChange, Operation, Reason, ResourceRef, Verdict};
+use crate::plan::{Change, Reason, Verdict};
 
 /// What is needed of one topic.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -246,44 +249,21 @@ fn change(
     after: Topic,
     reason: Reason,
 ) -> Change {
-    let (before, after) = (before.map(Object::Topic), Object::Topic(after));
-    let (action, made) = match &before {
-        Some(_) => (ActionKind::Update, Tags::new()),
-        None => {
-            let mut made = tags::initial(input, resource);
-            made.insert(MANAGED_TAG.to_owned(), managed(input.resolved));
-            (ActionKind::Create, made)
-        }
+    let (before, after) = (before.map(Object::Topic), Some(Object::Topic(after)));
+    let tags = match before {
+        Some(_) => Tags::new(),
+        None => made_with(input, resource, &managed(input.resolved)),
     };
-    Change {
-        address: address(input, resource, control.as_str()),
+    let change = ObjectChange {
         control,
-        action,
-        resource: ResourceRef {
-            arn: resource.arn.clone(),
-            kind: resource.kind.as_str().to_owned(),
-            name: resource.name.clone(),
-            region: resource.region.clone(),
-        },
-        before: serde_json::to_value(&before).unwrap_or_default(),
-        after: serde_json::to_value(&after).unwrap_or_default(),
-        fields: fields(before.as_ref(), Some(&after))
-            .into_iter()
-            .map(|(field, before, after)| FieldChange {
-                field,
-                before,
-                after,
-                reason: reason.clone(),
-            })
-            .collect(),
+        before,
+        after,
         reason,
+        of_field: &|_| None,
         risk: Risk::Low,
-        monthly_cost_delta_usd: Some("0.00".to_owned()),
-        cost_basis: None,
-        operation: Operation::Object {
-            before: before.map(Box::new),
-            after: Some(Box::new(after)),
-            tags: made,
-        },
-    }
+        delta: Decimal::ZERO,
+        basis: None,
+        tags,
+    };
+    change.on(input, resource)
 }

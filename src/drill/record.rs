@@ -6,6 +6,8 @@
 
 use std::time::Duration;
 
+use super::folder::Folder;
+
 use jiff::{Timestamp, Unit};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -130,6 +132,20 @@ pub struct Cleanup {
     pub deleted: bool,
     /// What was looked at to know that.
     pub proof: Vec<String>,
+}
+
+impl Cleanup {
+    /// Removes a scratch folder, and notes what that left.
+    pub async fn of_folder(&mut self, folder: Folder) {
+        let removed = tokio::task::spawn_blocking(move || folder.remove()).await;
+        match removed.unwrap_or_else(|e| Err(e.to_string())) {
+            Ok(proof) => self.proof.extend(proof),
+            Err(e) => {
+                self.deleted = false;
+                self.proof.push(e);
+            }
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

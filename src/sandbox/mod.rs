@@ -22,7 +22,7 @@ use jiff::Timestamp;
 
 use crate::cloud::{
     AlarmEvent, Call, Cloud, CloudError, LifecycleReading, LockError, LockPlace, Meter,
-    ObjectReading, Series, SeriesQuery, StoredObject, Subject, Target, TimeSpan, Want,
+    ObjectReading, Series, SeriesQuery, Subject, Target, TimeSpan, Want,
 };
 use crate::cost::question::{Answered, Question};
 use crate::inventory::{Bucket, EnvironmentInventory, Gap, Observed, Resource};
@@ -74,8 +74,6 @@ const LISTINGS: [(&str, &[ResourceType]); 13] = [
     ),
     ("s3:ListBuckets", &[ResourceType::S3_BUCKET]),
 ];
-
-const NO_OBJECTS: &str = "the sandbox has buckets, but no objects in them";
 
 /// The sandbox side of the door.
 pub struct Sandbox {
@@ -537,27 +535,8 @@ impl Cloud for Sandbox {
     }
 
     async fn ask_cost(&self, payer: &Target, question: &Question) -> Result<Answered, CloudError> {
-        let world = self.lock().clone();
+        let world = self.lock();
         ledger::ask(self, &world, payer, question)
-    }
-
-    async fn list_objects(
-        &self,
-        _target: &Target,
-        _bucket: &str,
-        _prefix: &str,
-    ) -> Result<Vec<StoredObject>, CloudError> {
-        Err(refused("s3:ListBucket", "NotImplemented", NO_OBJECTS))
-    }
-
-    async fn save_object(
-        &self,
-        _target: &Target,
-        _bucket: &str,
-        _key: &str,
-        _to: &Path,
-    ) -> Result<(), CloudError> {
-        Err(refused("s3:GetObject", "NotImplemented", NO_OBJECTS))
     }
 
     async fn metric_data(
@@ -581,7 +560,7 @@ impl Cloud for Sandbox {
         name: &str,
         since: jiff::Timestamp,
     ) -> Result<Vec<AlarmEvent>, CloudError> {
-        let world = self.lock().clone();
+        let world = self.lock();
         match world.accounts.get(&target.environment) {
             None => Ok(Vec::new()),
             Some(account) => objects::alarm_history(self, account, region, name, since),

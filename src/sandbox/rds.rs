@@ -287,14 +287,7 @@ impl Source for SandboxRds<'_> {
             ));
         }
         if let Some(folder) = self.folder.take() {
-            let removed = tokio::task::spawn_blocking(move || folder.remove()).await;
-            match removed.unwrap_or_else(|e| Err(e.to_string())) {
-                Ok(proof) => out.proof.extend(proof),
-                Err(e) => {
-                    out.deleted = false;
-                    out.proof.push(e);
-                }
-            }
+            out.of_folder(folder).await;
         }
         out
     }

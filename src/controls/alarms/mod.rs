@@ -65,16 +65,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use rust_decimal::Decimal;
 
 use super::budgets::names::Names;
+use super::object::{ObjectChange, action, made_with};
 use super::topics::{Needs, managed, merge};
-use super::{Input, address, selected, signed_usd, tags};
+use super::{Input, selected, signed_usd};
 use crate::cloud::Want;
 use crate::config::Resolved;
 use crate::config::later::alarms::{Alarms, Pack, Routing};
 use crate::config::values::Period;
 use crate::inventory::{AlarmDefinition, AlarmFact, Observed, Resource};
-use crate::model::object::{CompositeAlarm, MANAGED_TAG, MetricAlarm, Object, ObjectKind, fields};
+use crate::model::object::{CompositeAlarm, MANAGED_TAG, MetricAlarm, Object, ObjectKind};
 use crate::model::{Control, ResourceType, Risk, Severity, Tags, ignore_reason, usd};
-use crate::plan::{ActionKind, Change, FieldChange, Operation, Reason, ResourceRef, Verdict};
+use crate::plan::{ActionKind, Reason, Verdict};
 use collect::{Collected, Held, Key, collect, in_doubt, report};
 use draft::{Draft, Shape, metrics_of};
 
@@ -630,11 +631,11 @@ impl<'a> Planner<'a, '_> {
         };
         let key = (object.region().to_owned(), object.name().to_owned());
         let resource = alarm_resource(self.input, &key);
-        let (action, risk) = match (&before, &after) {
-            (None, _) => (ActionKind::Create, Risk::Low),
-            (Some(_), Some(_)) => (ActionKind::Update, Risk::Low),
+        let action = action(&before, &after);
+        let risk = match action {
+            ActionKind::Create | ActionKind::Update => Risk::Low,
             // What it watched over is watched no longer.
-            (Some(_), None) => (ActionKind::Delete, Risk::Medium),
+            ActionKind::Delete => Risk::Medium,
         };
         let cost = |o: &Option<Object>| o.as_ref().map(price::of);
         let (was, will) = (cost(&before), cost(&after));
@@ -643,47 +644,22 @@ impl<'a> Planner<'a, '_> {
         let told = will.or(was).map(|c| c.1).unwrap_or_default();
         let basis = (!delta.is_zero())
             .then(|| format!("{} USD a month: {told}; {}", signed_usd(delta), price::FREE));
-        let made = match action {
-            ActionKind::Create => {
-                let mut made = tags::initial(self.input, &resource);
-                made.insert(MANAGED_TAG.to_owned(), self.mine.clone());
-                made
-            }
+        let tags = match action {
+            ActionKind::Create => made_with(self.input, &resource, &self.mine),
             _ => Tags::new(),
         };
-        let json = |o: &Option<Object>| serde_json::to_value(o).unwrap_or_default();
-        let change = Change {
-            address: address(self.input, &resource, "alarms"),
+        let change = ObjectChange {
             control: Control::Alarms,
-            action,
-            resource: ResourceRef {
-                arn: resource.arn,
-                kind: resource.kind.as_str().to_owned(),
-                name: resource.name,
-                region: resource.region,
-            },
-            before: json(&before),
-            after: json(&after),
-            fields: fields(before.as_ref(), after.as_ref())
-                .into_iter()
-                .map(|(field, before, after)| FieldChange {
-                    field,
-                    before,
-                    after,
-                    reason: reason.clone(),
-                })
-                .collect(),
+            before,
+            after,
             reason,
+            of_field: &|_| None,
             risk,
-            monthly_cost_delta_usd: Some(format!("{delta:.2}")),
-            cost_basis: basis,
-            operation: Operation::Object {
-                before: before.map(Box::new),
-                after: after.map(Box::new),
-                tags: made,
-            },
+            delta,
+            basis,
+            tags,
         };
-        self.verdict.changes.push(change);
+        self.verdict.changes.push(change.on(self.input, &resource));
     }
 
     /// What all of them cost, what they need, and what tells nobody.

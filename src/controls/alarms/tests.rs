@@ -8,6 +8,7 @@ use crate::config::Loaded;
 use crate::config::load::SHIPPED;
 use crate::inventory::{Attributes, EnvironmentInventory, RegionFacts, TopicFact};
 use crate::model::object::{AlarmMetric, QueryKind, Topic};
+use crate::plan::Operation;
 use crate::sandbox::objects::alarm_limits::refuses;
 
 const WORKSPACE: &str = r#"

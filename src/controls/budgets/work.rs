@@ -8,13 +8,12 @@ use crate::config::later::Budgets;
 use crate::config::node::Node;
 use crate::config::workspace::Environment;
 use crate::config::{Origin, Resolved};
-use crate::controls::{Input, tags};
+use crate::controls::Input;
+use crate::controls::object::{ObjectChange, made_with};
 use crate::inventory::{Observed, Resource};
-use crate::model::object::{MANAGED_TAG, Object, ObjectKind, fields};
+use crate::model::object::{MANAGED_TAG, Object, ObjectKind};
 use crate::model::{Address, Arn, Control, Risk, Severity, Tags, ignore_reason};
-use crate::plan::{
-    ActionKind, Change, FieldChange, Finding, Operation, Reason, ResourceRef, Verdict,
-};
+use crate::plan::{Finding, Reason, Verdict};
 
 /// Whether the environment's account pays for itself, as far as the configuration says.
 pub(super) fn pays(resolved: &Resolved) -> bool {
@@ -172,16 +171,6 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// The tags that a thing is made with: ours, and those that the tag policy would add.
-    fn tags(&self, resource: &Resource) -> Tags {
-        let managed = (MANAGED_TAG.to_owned(), self.names.managed.clone());
-        let mut resource = resource.clone();
-        resource.tags = Observed::Known(Tags::from([managed.clone()]));
-        let mut tags = tags::initial(self.input, &resource);
-        tags.extend([managed]);
-        tags
-    }
-
     /// Counts a thing that was not seen well enough.
     pub fn unseen(&mut self, kind: ObjectKind, region: &str, name: &str) {
         if self.is_selected(kind, region, name) {
@@ -269,50 +258,23 @@ impl<'a> Work<'a> {
             self.verdict.counts.compliant += 1;
             return;
         }
-        let shown = fields(step.before.as_ref(), step.after.as_ref());
-        let fields = shown.into_iter().map(|(field, before, after)| {
-            let reason = (step.of_field)(&field);
-            FieldChange {
-                field,
-                before,
-                after,
-                reason: reason.unwrap_or_else(|| step.reason.clone()),
-            }
-        });
-        let fields: Vec<FieldChange> = fields.collect();
-        let json = |o: &Option<Object>| serde_json::to_value(o).unwrap_or_default();
         let tags = if object.kind() == ObjectKind::CostAllocationTag {
             Tags::new()
         } else {
-            self.tags(&resource)
+            made_with(self.input, &resource, &self.names.managed)
         };
-        self.verdict.changes.push(Change {
-            address: self.address(&resource),
+        let change = ObjectChange {
             control: Control::Budgets,
-            action: match (&step.before, &step.after) {
-                (None, _) => ActionKind::Create,
-                (_, None) => ActionKind::Delete,
-                _ => ActionKind::Update,
-            },
-            resource: ResourceRef {
-                arn: resource.arn.clone(),
-                kind: resource.kind.as_str().to_owned(),
-                name: resource.name.clone(),
-                region: resource.region.clone(),
-            },
-            before: json(&step.before),
-            after: json(&step.after),
-            reason: step.reason.clone(),
+            before: step.before,
+            after: step.after,
+            reason: step.reason,
+            of_field: step.of_field,
             risk: step.risk,
-            monthly_cost_delta_usd: Some(format!("{:.2}", step.delta)),
-            cost_basis: step.basis,
-            fields,
-            operation: Operation::Object {
-                before: step.before.map(Box::new),
-                after: step.after.map(Box::new),
-                tags,
-            },
-        });
+            delta: step.delta,
+            basis: step.basis,
+            tags,
+        };
+        self.verdict.changes.push(change.on(self.input, &resource));
     }
 
     /// Plans the removal of an object of ours.

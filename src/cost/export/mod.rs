@@ -21,6 +21,7 @@ pub use self::shape::Format;
 use self::shape::{Reader, Wanted};
 use super::question::{Answer, Question};
 use super::tally::{Extent, MOST_RESOURCES, Tally, TallyError};
+use crate::cloud::store::{BucketPlace, StoredObject, save};
 use crate::cloud::{Cloud, CloudError, Target};
 
 /// What was read, and what it answers.
@@ -278,21 +279,40 @@ pub async fn read_s3(
     let (bucket, prefix) = s3_place(from)
         .ok_or_else(|| ExportError::Choice(format!("{from} is not s3://bucket/prefix")))?;
     let mut adding = Adding::new(questions, as_of)?;
-    let objects = cloud.list_objects(target, bucket, prefix).await?;
+    let store = cloud.objects();
+    let first = target.regions.first().map_or("us-east-1", String::as_str);
+    let region = match store.bucket_region(target, first, bucket).await {
+        // Listing says more than the empty answer to HEAD.
+        Err(error) if error.code == "AccessDenied" => first.to_owned(),
+        other => other?,
+    };
+    let place = BucketPlace {
+        target: target.clone(),
+        region,
+        bucket: bucket.to_owned(),
+    };
+    let objects: BTreeMap<String, StoredObject> = store
+        .list_objects(&place, prefix, None)
+        .await?
+        .into_iter()
+        .map(|object| (object.key.clone(), object))
+        .collect();
     let folder = tempfile::tempdir().map_err(|e| ExportError::file("temporary folder", e))?;
     let local = folder.path().join("file");
     let found: Vec<Found> = objects
-        .into_iter()
+        .values()
         .map(|object| Found {
-            name: object.key,
-            modified: object.modified,
+            name: object.key.clone(),
+            modified: Some(object.modified),
         })
         .collect();
+    let fetch = async |name: &str| match objects.get(name) {
+        Some(object) => Ok(save(store, &place, object, &local).await?),
+        None => Err(ExportError::file(name, "not in the listing")),
+    };
     let mut manifests = Vec::new();
     for file in found.iter().filter(|f| layout::is_manifest(&f.name)) {
-        cloud
-            .save_object(target, bucket, &file.name, &local)
-            .await?;
+        fetch(&file.name).await?;
         let text = std::fs::read_to_string(&local)
             .map_err(|e| ExportError::file(file.name.as_str(), e))?;
         manifests.push((file.name.clone(), text));
@@ -305,17 +325,13 @@ pub async fn read_s3(
     if loose {
         let mut periods = Vec::new();
         for file in &files {
-            cloud
-                .save_object(target, bucket, &file.name, &local)
-                .await?;
+            fetch(&file.name).await?;
             periods.push((file.clone(), period(&local, &file.name)?));
         }
         files = layout::newest_of_each(periods, &mut notes);
     }
     for file in &files {
-        cloud
-            .save_object(target, bucket, &file.name, &local)
-            .await?;
+        fetch(&file.name).await?;
         let (path, name) = (local.clone(), file.name.clone());
         adding = tokio::task::spawn_blocking(move || {
             adding.add(&path, &name)?;

@@ -500,14 +500,7 @@ impl Source for Dump<'_> {
                 .push("the scratch PostgreSQL is stopped".to_owned());
         }
         if let Some(folder) = self.folder.take() {
-            let removed = tokio::task::spawn_blocking(move || folder.remove()).await;
-            match removed.unwrap_or_else(|e| Err(e.to_string())) {
-                Ok(proof) => out.proof.extend(proof),
-                Err(e) => {
-                    out.deleted = false;
-                    out.proof.push(e);
-                }
-            }
+            out.of_folder(folder).await;
         }
         if out.proof.is_empty() {
             out.proof.push("nothing had been made".to_owned());

@@ -2,13 +2,13 @@
 //! folded.
 
 use super::escape::{code, html, text};
-use super::{fitting, sandbox, unobserved};
+use super::{fitting, remarks, sandbox, unobserved};
 use crate::audit::Audit;
 use crate::audit::compliance::Compliance;
 use crate::catalog;
 use crate::render::attention::{FindingGroup, findings as group};
 use crate::render::text::{cut, escape, loose, number, plural};
-use crate::render::{verdict, words};
+use crate::render::verdict;
 
 /// How much is told.
 #[derive(Debug, Clone, Copy)]
@@ -73,7 +73,8 @@ fn render(audit: &Audit, level: Level) -> String {
         tags(&mut out, compliance, level.entries);
     }
     known(&mut out, audit, level.entries);
-    remarks(&mut out, audit, level.entries);
+    let (counts, unchecked) = (&audit.counts, &audit.types_not_checked);
+    remarks(&mut out, counts, unchecked, &audit.notes, level.entries);
     out.push_str(&format!("<sub>{}</sub>\n", html(&verdict::api(audit))));
     out
 }
@@ -206,32 +207,6 @@ fn known(out: &mut String, audit: &Audit, most: usize) {
     }
     if kinds.len() > most {
         out.push_str(&format!("- … and {} more kinds\n", kinds.len() - most));
-    }
-    out.push_str("\n</details>\n\n");
-}
-
-/// What was left alone or not looked at, and notes: for whoever asks.
-fn remarks(out: &mut String, audit: &Audit, most: usize) {
-    let mut entries: Vec<String> = words::left_alone(&audit.counts)
-        .into_iter()
-        .map(|(label, what)| format!("{}: {}", text(&label), text(&loose(&what))))
-        .collect();
-    let unchecked = words::not_checked(&audit.types_not_checked);
-    entries.extend(
-        unchecked
-            .iter()
-            .map(|e| format!("not checked: {}", text(e))),
-    );
-    entries.extend(audit.notes.iter().map(|note| text(&cut(note, 500))));
-    if entries.is_empty() {
-        return;
-    }
-    out.push_str("<details><summary>Left alone, not checked, notes</summary>\n\n");
-    for entry in entries.iter().take(most) {
-        out.push_str(&format!("- {entry}\n"));
-    }
-    if entries.len() > most {
-        out.push_str(&format!("- … and {} more\n", entries.len() - most));
     }
     out.push_str("\n</details>\n\n");
 }

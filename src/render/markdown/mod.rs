@@ -19,12 +19,47 @@ pub use drill::{drill_list, drill_plans, drill_swept, drill_verified, drills};
 pub use explain::{catalog, explain, help};
 pub use plan::plan;
 
+use std::collections::BTreeMap;
+
 use self::escape::{code, text};
-use super::text::{cut, plural};
+use super::text::{cut, loose, plural};
 use super::words;
-use crate::inventory::Gap;
-use crate::plan::Accepted;
+use crate::inventory::{Gap, NotChecked};
+use crate::model::Control;
+use crate::plan::{Accepted, Counts};
 use crate::render::attention::gaps;
+
+/// What was left alone or not looked at, and notes: for whoever asks.
+fn remarks(
+    out: &mut String,
+    counts: &BTreeMap<String, BTreeMap<Control, Counts>>,
+    not_checked: &[NotChecked],
+    notes: &[String],
+    most: usize,
+) {
+    let mut entries: Vec<String> = words::left_alone(counts)
+        .into_iter()
+        .map(|(label, what)| format!("{}: {}", text(&label), text(&loose(&what))))
+        .collect();
+    let unchecked = words::not_checked(not_checked);
+    entries.extend(
+        unchecked
+            .iter()
+            .map(|e| format!("not checked: {}", text(e))),
+    );
+    entries.extend(notes.iter().map(|note| text(&cut(note, 500))));
+    if entries.is_empty() {
+        return;
+    }
+    out.push_str("<details><summary>Left alone, not checked, notes</summary>\n\n");
+    for entry in entries.iter().take(most) {
+        out.push_str(&format!("- {entry}\n"));
+    }
+    if entries.len() > most {
+        out.push_str(&format!("- … and {} more\n", entries.len() - most));
+    }
+    out.push_str("\n</details>\n\n");
+}
 
 /// Below GitHub's limit, with room for a heading that a workflow puts in front.
 const LONGEST: usize = 65_000;

@@ -2,7 +2,7 @@
 
 use super::block::{alarms, block};
 use super::escape::{code, html, text};
-use super::{fitting, sandbox, unobserved};
+use super::{fitting, remarks, sandbox, unobserved};
 use crate::plan::{Change, Plan};
 use crate::render::alarms::Digest;
 use crate::render::attention::findings as finding_groups;
@@ -76,7 +76,8 @@ fn render(plan: &Plan, level: Level) -> String {
         changes(&mut out, environment, level);
     }
     findings(&mut out, plan, level.entries);
-    remarks(&mut out, plan, level.entries);
+    let (counts, unchecked) = (&plan.counts, &plan.types_not_checked);
+    remarks(&mut out, counts, unchecked, &plan.notes, level.entries);
     out.push_str(&format!("<sub>{}", html(&words::api(&plan.api))));
     if let Some(missing) = words::without_estimate(plan) {
         out.push_str(&format!(" · {}", html(&missing)));
@@ -250,30 +251,4 @@ fn findings(out: &mut String, plan: &Plan, most: usize) {
         out.push_str(&format!("- … and {more} more kinds of finding\n"));
     }
     out.push('\n');
-}
-
-/// What was left alone or not looked at, and notes: for whoever asks.
-fn remarks(out: &mut String, plan: &Plan, most: usize) {
-    let mut entries: Vec<String> = words::left_alone(&plan.counts)
-        .into_iter()
-        .map(|(label, what)| format!("{}: {}", text(&label), text(&loose(&what))))
-        .collect();
-    let unchecked = words::not_checked(&plan.types_not_checked);
-    entries.extend(
-        unchecked
-            .iter()
-            .map(|e| format!("not checked: {}", text(e))),
-    );
-    entries.extend(plan.notes.iter().map(|note| text(&cut(note, 500))));
-    if entries.is_empty() {
-        return;
-    }
-    out.push_str("<details><summary>Left alone, not checked, notes</summary>\n\n");
-    for entry in entries.iter().take(most) {
-        out.push_str(&format!("- {entry}\n"));
-    }
-    if entries.len() > most {
-        out.push_str(&format!("- … and {} more\n", entries.len() - most));
-    }
-    out.push_str("\n</details>\n\n");
 }

@@ -1,11 +1,8 @@
 //! ElastiCache nodes.
 
-use super::classes::{cache_memory, gib};
-use super::{
-    Frame, Made, Of, PackAlarm, Scene, Subject, above, attributes, bytes, derived, percent_of,
-};
+use super::classes::cache_memory;
+use super::{Frame, Made, Of, PackAlarm, Scene, Subject, above, attributes, memory_below};
 use crate::config::later::alarms::{MissingData, Pack, Routing};
-use crate::controls::alarms::draft::BELOW;
 
 const NS: &str = "AWS/ElastiCache";
 
@@ -82,25 +79,7 @@ fn memory_free(_: &Scene, subject: &Subject, frame: &Frame) -> Made {
     let Some(class) = &seen.class else {
         return Made::NoThreshold(format!("the class of {} is not told", subject.label));
     };
-    let Some(memory) = cache_memory(class) else {
-        return Made::NoThreshold(format!("the memory of {class} is not known"));
-    };
-    let limit = percent_of(frame.threshold, memory);
-    derived(
-        subject,
-        frame,
-        (NS, "FreeableMemory", "Average"),
-        (BELOW, limit),
-        MissingData::Missing,
-        (
-            bytes(limit),
-            format!(
-                "{} % of the {} of {class}",
-                frame.threshold.normalize(),
-                gib(memory)
-            ),
-        ),
-    )
+    memory_below(subject, frame, NS, class, cache_memory(class))
 }
 
 fn evictions(_: &Scene, subject: &Subject, frame: &Frame) -> Made {

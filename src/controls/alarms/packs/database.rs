@@ -4,7 +4,8 @@ use rust_decimal::Decimal;
 
 use super::classes::{bursts, gib, max_connections, rds_memory};
 use super::{
-    Frame, Made, Of, PackAlarm, Scene, Subject, above, attributes, bytes, derived, percent_of,
+    Frame, Made, Of, PackAlarm, Scene, Subject, above, attributes, bytes, derived, memory_below,
+    percent_of,
 };
 use crate::config::later::alarms::{MissingData, Pack, Routing};
 use crate::controls::alarms::draft::{ABOVE, BELOW};
@@ -152,25 +153,7 @@ fn memory(_: &Scene, subject: &Subject, frame: &Frame) -> Made {
     if class == "db.serverless" {
         return Made::NotFor;
     }
-    let Some(memory) = rds_memory(class) else {
-        return Made::NoThreshold(format!("the memory of {class} is not known"));
-    };
-    let limit = percent_of(frame.threshold, memory);
-    derived(
-        subject,
-        frame,
-        (NS, "FreeableMemory", "Average"),
-        (BELOW, limit),
-        MissingData::Missing,
-        (
-            bytes(limit),
-            format!(
-                "{} % of the {} of {class}",
-                frame.threshold.normalize(),
-                gib(memory)
-            ),
-        ),
-    )
+    memory_below(subject, frame, NS, class, rds_memory(class))
 }
 
 fn connections(_: &Scene, subject: &Subject, frame: &Frame) -> Made {

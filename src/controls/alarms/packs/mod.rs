@@ -17,6 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rust_decimal::Decimal;
 
+use self::classes::gib;
 use super::draft::{ABOVE, BELOW, Core, Stat, failure_percent, often};
 use crate::config::later::alarms::{MissingData, Pack, Routing};
 use crate::inventory::{Attributes, EnvironmentInventory, Observed, Resource};
@@ -271,6 +272,35 @@ fn percent_made(
         often(frame.datapoints, frame.period)
     );
     Made::Alarm(Box::new(core), sentence)
+}
+
+/// Free memory below a share of what the class has; `None`: that is not known.
+fn memory_below(
+    subject: &Subject,
+    frame: &Frame,
+    namespace: &'static str,
+    class: &str,
+    memory: Option<u64>,
+) -> Made {
+    let Some(memory) = memory else {
+        return Made::NoThreshold(format!("the memory of {class} is not known"));
+    };
+    let limit = percent_of(frame.threshold, memory);
+    derived(
+        subject,
+        frame,
+        (namespace, "FreeableMemory", "Average"),
+        (BELOW, limit),
+        MissingData::Missing,
+        (
+            bytes(limit),
+            format!(
+                "{} % of the {} of {class}",
+                frame.threshold.normalize(),
+                gib(memory)
+            ),
+        ),
+    )
 }
 
 /// The attributes, or that they were not seen.
