@@ -81,7 +81,7 @@ pub fn want_for_audit(controls: &[Control], resolved: &Resolved, want: &mut Want
         hygiene::want(resolved, want);
     }
     if controls.contains(&Control::Backups) && resolved.policies.backups.is_some() {
-        backups::want_for_audit(want);
+        backups::want_for_audit(resolved, want);
     }
 }
 

@@ -95,13 +95,14 @@ pub fn want(resolved: &Resolved, want: &mut Want) {
         return;
     };
     want.backups = true;
-    want.replicas = policy.copy_to_region.is_some();
     want.versioned.extend(names_of_buckets(policy));
 }
 
 /// What its audit needs to see besides.
-pub fn want_for_audit(want: &mut Want) {
+pub fn want_for_audit(resolved: &Resolved, want: &mut Want) {
+    let policy = resolved.policies.backups.as_ref();
     want.snapshots = true;
+    want.replicas = policy.is_some_and(|p| p.copy_to_region.is_some());
 }
 
 /// Globs that the name of every bucket to be versioned is like.

@@ -223,6 +223,7 @@ impl Wanted {
             self.costs("0.20 USD per GB of the table and month in us-east-1; its size is not read");
         }
         if let Some(asked) = &policy.copy_to_region
+            && judge.audit
             && asked.value != resource.region
             && !fact.replicas.contains(&asked.value)
         {
