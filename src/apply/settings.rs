@@ -80,12 +80,7 @@ fn calls(change: &Change, now: &Settings, planned: &Planned<'_>) -> Vec<Call> {
     out
 }
 
-async fn look(
-    run: &Run<'_>,
-    target: &Target,
-    change: &Change,
-    planned: &Planned<'_>,
-) -> Look {
+async fn look(run: &Run<'_>, target: &Target, change: &Change, planned: &Planned<'_>) -> Look {
     let end = |kind, text: String| Look::End(Outcome::of(kind, text));
     let unread = |error: &str| {
         end(

@@ -58,26 +58,47 @@ pub fn of_instance(found: &DbInstance) -> DatabaseFact {
     let others = pending.map(|p| {
         waiting([
             ("AllocatedStorage", p.allocated_storage.is_some()),
-            ("AdditionalStorageVolumes", p.additional_storage_volumes.is_some()),
+            (
+                "AdditionalStorageVolumes",
+                p.additional_storage_volumes.is_some(),
+            ),
             ("AutomationMode", p.automation_mode.is_some()),
-            ("CACertificateIdentifier", p.ca_certificate_identifier.is_some()),
-            ("DBCapacityReservationIdentifier", p.db_capacity_reservation_identifier.is_some()),
+            (
+                "CACertificateIdentifier",
+                p.ca_certificate_identifier.is_some(),
+            ),
+            (
+                "DBCapacityReservationIdentifier",
+                p.db_capacity_reservation_identifier.is_some(),
+            ),
             ("DBInstanceClass", p.db_instance_class.is_some()),
             ("DBInstanceIdentifier", p.db_instance_identifier.is_some()),
             ("DBSubnetGroupName", p.db_subnet_group_name.is_some()),
             ("DedicatedLogVolume", p.dedicated_log_volume.is_some()),
             ("Engine", p.engine.is_some()),
             ("EngineVersion", p.engine_version.is_some()),
-            ("IAMDatabaseAuthenticationEnabled", p.iam_database_authentication_enabled.is_some()),
+            (
+                "IAMDatabaseAuthenticationEnabled",
+                p.iam_database_authentication_enabled.is_some(),
+            ),
             ("Iops", p.iops.is_some()),
             ("LicenseModel", p.license_model.is_some()),
             ("MasterUserPassword", p.master_user_password.is_some()),
             ("MultiAZ", p.multi_az.is_some()),
             ("MultiTenant", p.multi_tenant.is_some()),
-            ("PendingCloudwatchLogsExports", p.pending_cloudwatch_logs_exports.is_some()),
+            (
+                "PendingCloudwatchLogsExports",
+                p.pending_cloudwatch_logs_exports.is_some(),
+            ),
             ("Port", p.port.is_some()),
-            ("ProcessorFeatures", p.processor_features.as_ref().is_some_and(|f| !f.is_empty())),
-            ("ResumeFullAutomationModeTime", p.resume_full_automation_mode_time.is_some()),
+            (
+                "ProcessorFeatures",
+                p.processor_features.as_ref().is_some_and(|f| !f.is_empty()),
+            ),
+            (
+                "ResumeFullAutomationModeTime",
+                p.resume_full_automation_mode_time.is_some(),
+            ),
             ("StorageThroughput", p.storage_throughput.is_some()),
             ("StorageType", p.storage_type.is_some()),
         ])
@@ -118,11 +139,20 @@ pub fn of_cluster(found: &DbCluster) -> DatabaseFact {
             ("CertificateDetails", p.certificate_details.is_some()),
             ("DBClusterIdentifier", p.db_cluster_identifier.is_some()),
             ("EngineVersion", p.engine_version.is_some()),
-            ("IAMDatabaseAuthenticationEnabled", p.iam_database_authentication_enabled.is_some()),
+            (
+                "IAMDatabaseAuthenticationEnabled",
+                p.iam_database_authentication_enabled.is_some(),
+            ),
             ("Iops", p.iops.is_some()),
             ("MasterUserPassword", p.master_user_password.is_some()),
-            ("PendingCloudwatchLogsExports", p.pending_cloudwatch_logs_exports.is_some()),
-            ("RdsCustomClusterConfiguration", p.rds_custom_cluster_configuration.is_some()),
+            (
+                "PendingCloudwatchLogsExports",
+                p.pending_cloudwatch_logs_exports.is_some(),
+            ),
+            (
+                "RdsCustomClusterConfiguration",
+                p.rds_custom_cluster_configuration.is_some(),
+            ),
             ("StorageType", p.storage_type.is_some()),
         ])
     });
@@ -619,7 +649,9 @@ async fn protect(
 }
 
 async fn copy_backups(region: &Region, source: &str, copy: &BackupCopy) -> Result<(), CloudError> {
-    let call = region.rds().start_db_instance_automated_backups_replication();
+    let call = region
+        .rds()
+        .start_db_instance_automated_backups_replication();
     call.source_db_instance_arn(source)
         .set_backup_retention_period(i32::try_from(copy.retention_days).ok())
         .set_kms_key_id(copy.kms_key.clone())

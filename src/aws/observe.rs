@@ -13,8 +13,8 @@ use super::listing::{Listed, Listing};
 use super::session::{Region, Session};
 use super::storage::Storage;
 use super::{
-    alarms, attributes, backups, cloudwatch, dynamodb, elasticache, error, explorer, lambda, logs, money,
-    own, rds, s3, sns, sqs, storage, tagging,
+    alarms, attributes, backups, cloudwatch, dynamodb, elasticache, error, explorer, lambda, logs,
+    money, own, rds, s3, sns, sqs, storage, tagging,
 };
 use crate::cloud::{CloudError, Subject, Want};
 use crate::inventory::{Bucket, EnvironmentInventory, Observed, Resource};
@@ -161,8 +161,11 @@ async fn read_region(region: &Region, want: &Want, sweeps: &Sweeps) -> RegionRea
             false => None,
         }
     };
-    let (listings, tagged, untagged) =
-        futures::join!(listings, tagging::read_all(region, (!want.tags).then_some(services)), untagged);
+    let (listings, tagged, untagged) = futures::join!(
+        listings,
+        tagging::read_all(region, (!want.tags).then_some(services)),
+        untagged
+    );
     RegionReading {
         region: region.name.clone(),
         listings,

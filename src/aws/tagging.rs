@@ -42,7 +42,9 @@ pub async fn read_all(region: &Region, services: Option<&[&str]>) -> Tagged {
     let outcome = pages!(GET, |token| {
         region.pace(Api::GetResources).await;
         let call = region.tagging().get_resources().resources_per_page(100);
-        let call = call.set_resource_type_filters(services.map(|all| all.iter().map(|s| (*s).to_owned()).collect()));
+        let call = call.set_resource_type_filters(
+            services.map(|all| all.iter().map(|s| (*s).to_owned()).collect()),
+        );
         let page = call.set_pagination_token(token).send().await.named(GET)?;
         by_arn.extend(page.resource_tag_mapping_list().iter().filter_map(entry));
         Ok(page.pagination_token)

@@ -68,7 +68,12 @@ impl Said {
 }
 
 /// What follows from what the places say; `limit` is the oldest moment that is recent enough.
-pub fn decide(bucket: &Said, metric: &Said, local: &Said, limit: Timestamp) -> Observed<DrillPassed> {
+pub fn decide(
+    bucket: &Said,
+    metric: &Said,
+    local: &Said,
+    limit: Timestamp,
+) -> Observed<DrillPassed> {
     let all = [bucket, metric, local];
     let newest = all
         .iter()
@@ -96,9 +101,8 @@ pub fn operation_of(error: &str) -> (&str, &str) {
     let named = error.split_once(": ").filter(|(head, _)| {
         let parts = head.split_once(':');
         parts.is_some_and(|(service, operation)| {
-            let plain = |text: &str| {
-                !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric())
-            };
+            let plain =
+                |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric());
             plain(service) && plain(operation)
         })
     });

@@ -205,7 +205,9 @@ fn settings(
         .collect();
     match (more.as_slice(), copy) {
         ([], None) => Ok(()),
-        ([region], Some(copy)) if **region == copy.region && copy.region != change.resource.region => {
+        ([region], Some(copy))
+            if **region == copy.region && copy.region != change.resource.region =>
+        {
             match copy.retention_days {
                 1..=35 => Ok(()),
                 days => Err(format!("a copy cannot be kept for {days} days")),

@@ -120,7 +120,11 @@ fn database(account: &Account, arn: &str, item: &Item, now: Timestamp) -> Databa
     let seed = seed(account, arn);
     let attributes = account.attributes.get(arn).cloned().unwrap_or_default();
     let cluster = item.kind == ResourceType::RDS_CLUSTER;
-    let usual = if cluster { "aurora-postgresql" } else { "postgres" };
+    let usual = if cluster {
+        "aurora-postgresql"
+    } else {
+        "postgres"
+    };
     DatabaseFact {
         settings: settings(&item.kind, &seed),
         pending_retention: seed.pending_retention,
@@ -140,9 +144,10 @@ fn database(account: &Account, arn: &str, item: &Item, now: Timestamp) -> Databa
 
 fn snapshot(account: &Account, arn: &str, item: &Item, now: Timestamp) -> SnapshotFact {
     let seed = seed(account, arn);
-    let databases = account.resources.values().filter(|i| {
-        i.kind == ResourceType::RDS_INSTANCE || i.kind == ResourceType::RDS_CLUSTER
-    });
+    let databases = account
+        .resources
+        .values()
+        .filter(|i| i.kind == ResourceType::RDS_INSTANCE || i.kind == ResourceType::RDS_CLUSTER);
     let named = databases
         .filter(|d| item.name.starts_with(&d.name))
         .max_by_key(|d| d.name.len());
@@ -196,15 +201,14 @@ pub(super) fn observe(
         ..BackupFacts::default()
     };
     let mut found = Vec::new();
-    let mut ask = |operation: &str, region: &str, name: &str| match sandbox.enter(
-        account, operation, name,
-    ) {
-        Ok(_) => Ok(()),
-        Err(e) => {
-            found.extend(gaps(target, region, &CONTROLS, operation, Some(name), &e));
-            Err(e.to_string())
-        }
-    };
+    let mut ask =
+        |operation: &str, region: &str, name: &str| match sandbox.enter(account, operation, name) {
+            Ok(_) => Ok(()),
+            Err(e) => {
+                found.extend(gaps(target, region, &CONTROLS, operation, Some(name), &e));
+                Err(e.to_string())
+            }
+        };
     for resource in &seen.resources {
         let Some(item) = account.resources.get(&resource.arn) else {
             continue;
@@ -422,7 +426,8 @@ fn copy_backups(
             format!("it is replicated to {} already", copy.region),
         ));
     }
-    seed.copied_to.insert(copy.region.clone(), copy.retention_days);
+    seed.copied_to
+        .insert(copy.region.clone(), copy.retention_days);
     if lose { Err(lost(operation)) } else { Ok(()) }
 }
 
@@ -463,7 +468,11 @@ pub(super) fn points(
         let own = said(metrics::DRILL) == Some(proof.drill.as_str())
             && said(metrics::ENVIRONMENT) == Some(proof.environment.as_str());
         let age = SignedDuration::from_hours(i64::from(proof.hours_ago));
-        out.extend(own.then(|| now.checked_sub(age).ok()).flatten().map(|t| (t, 1.0)));
+        out.extend(
+            own.then(|| now.checked_sub(age).ok())
+                .flatten()
+                .map(|t| (t, 1.0)),
+        );
     }
     out.sort_by_key(|(at, _)| *at);
     Some(out)

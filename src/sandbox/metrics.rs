@@ -265,7 +265,10 @@ fn series(
 fn of_points(points: &[(Timestamp, f64)], query: &SeriesQuery, span: &TimeSpan) -> Series {
     let period = i64::from(query.period.max(1));
     let mut by_start: BTreeMap<i64, Vec<f64>> = BTreeMap::new();
-    for (at, value) in points.iter().filter(|(at, _)| (span.from..span.to).contains(at)) {
+    for (at, value) in points
+        .iter()
+        .filter(|(at, _)| (span.from..span.to).contains(at))
+    {
         let start = at.as_second().div_euclid(period) * period;
         by_start.entry(start).or_default().push(*value);
     }

@@ -2,6 +2,7 @@
 
     moto_aws.py      the server: what comes in, who answers it
     repairs.py       moto's own methods, replaced
+    backups.py       RDS: what waits for the maintenance window, copies of backups in other regions
     lifecycle.py     S3 lifecycle: every rule form kept, what S3 refuses refused
     tagging.py       the tagging API over all services, S3 bucket tags
     explorer.py      Resource Explorer's Search
@@ -36,6 +37,7 @@ from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.http import HTTP_STATUS_CODES
 from werkzeug.serving import run_simple
 
+import backups  # noqa: F401: its repairs
 import explorer
 import faults
 import lifecycle

@@ -58,6 +58,8 @@ fn only_apply_asks_the_cloud_to_write() {
     assert!(found.is_empty(), "{found:#?}");
     let found = lines_with(&[".put_object("], &["apply/", "aws/", "drill/"]);
     assert!(found.is_empty(), "{found:#?}");
+    let found = lines_with(&[".put_metrics("], &["aws/", "drill/"]);
+    assert!(found.is_empty(), "{found:#?}");
 }
 
 #[test]
@@ -134,6 +136,7 @@ fn the_pages_of_the_controls_are_their_doc_comments() {
     for (name, file) in [
         ("tags", "tags.rs"),
         ("alarms", "alarms/mod.rs"),
+        ("backups", "backups/mod.rs"),
         ("budgets", "budgets/mod.rs"),
         ("lifecycle", "lifecycle/mod.rs"),
         ("saving", "saving.rs"),

@@ -6,6 +6,8 @@ mod alarms_ministack;
 mod alarms_moto;
 mod architecture;
 mod audit;
+mod backups;
+mod backups_moto;
 mod budgets;
 mod budgets_aws;
 mod commands;

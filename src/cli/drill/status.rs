@@ -123,8 +123,10 @@ impl Line {
 
 pub(super) async fn run(global: &Global, args: &StatusArgs) -> Outcome {
     if args.publish && global.sandbox.is_some() {
-        return Err(Failure::new("--publish is for real accounts: rehearsals are not published")
-            .help("leave --publish out"));
+        return Err(
+            Failure::new("--publish is for real accounts: rehearsals are not published")
+                .help("leave --publish out"),
+        );
     }
     let opened = Opened::new(global, &args.names.names)?;
     opened.guard().await?;
@@ -225,7 +227,14 @@ fn emit(global: &Global, opened: &Opened, lines: &[Line], now: Timestamp) -> Res
             ]
         })
         .collect();
-    let names = ["environment", "drill", "source", "state", "last passed", "asked for every"];
+    let names = [
+        "environment",
+        "drill",
+        "source",
+        "state",
+        "last passed",
+        "asked for every",
+    ];
     let markdown = global.format == Format::Markdown;
     global.emit(&render::table(&names, &rows, markdown))
 }

@@ -3,8 +3,8 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Fact, Judge, drilled, home, is_production};
-use crate::controls::{Standing, selected, standing};
 use crate::config::policy::OwnedElsewhere;
+use crate::controls::{Standing, selected, standing};
 use crate::drill::machine::span;
 use crate::inventory::{DatabaseFact, Observed, Resource, SnapshotFact};
 use crate::model::{ResourceType, Severity, Tags};
@@ -62,7 +62,10 @@ impl Judge<'_> {
             let key = format!("drill.{name}.objective");
             Some((rpo.0, self.reason(&key, Some(drill.source.origin))))
         });
-        let strictest = most.into_iter().chain(rpos).min_by_key(|(limit, _)| *limit)?;
+        let strictest = most
+            .into_iter()
+            .chain(rpos)
+            .min_by_key(|(limit, _)| *limit)?;
         Some((
             SignedDuration::try_from(strictest.0).unwrap_or(SignedDuration::MAX),
             strictest.1,
@@ -158,7 +161,7 @@ impl Judge<'_> {
                     "restore an encrypted copy of a snapshot into a new database, and move to it"
                         .to_owned(),
                 ],
-                self.reason("retention_days", None),
+                self.of_policy(),
             )
         })
     }
@@ -182,15 +185,14 @@ impl Judge<'_> {
                 format!("MultiAZ is false; the stage is {stage}"),
                 "make it Multi-AZ, or add a reader in another zone to a cluster".to_owned(),
             ],
-            self.reason("production", None),
+            self.of_policy(),
         ))
     }
 
     fn without_drill(&self, resource: &Resource) -> Option<Finding> {
         let every = self.policy.drill_every.as_ref()?;
         let key = (resource.kind.clone(), resource.name.clone());
-        if drilled(self.policy).contains_key(&key)
-            || !is_production(self.input.resolved, resource)
+        if drilled(self.policy).contains_key(&key) || !is_production(self.input.resolved, resource)
         {
             return None;
         }
@@ -246,7 +248,7 @@ impl Judge<'_> {
                             "Encrypted is false".to_owned(),
                             "copy it with a key (CopyDBSnapshot with KmsKeyId), then delete the one in the clear".to_owned(),
                         ],
-                        self.reason("retention_days", None),
+                        self.of_policy(),
                     ));
                 }
             }
@@ -295,7 +297,7 @@ impl Judge<'_> {
                     others.join(" ")
                 ),
             ],
-            self.reason("retention_days", None),
+            self.of_policy(),
         ))
     }
 

@@ -69,9 +69,7 @@ mod wanted;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{
-    Input, Report, Standing, address, expired_exemption, reference, selected, standing,
-};
+use super::{Input, Report, Standing, address, expired_exemption, reference, selected, standing};
 use crate::cloud::Want;
 use crate::config::Resolved;
 use crate::config::later::Backups;
@@ -126,8 +124,7 @@ fn is_backup_bucket(policy: &Backups, resource: &Resource) -> Matched {
         Some(matches) => matches.resource(resource),
         None => {
             let like = |glob: &&str| {
-                globset::Glob::new(glob)
-                    .is_ok_and(|g| g.compile_matcher().is_match(&resource.name))
+                globset::Glob::new(glob).is_ok_and(|g| g.compile_matcher().is_match(&resource.name))
             };
             match BACKUP_BUCKETS.iter().any(|glob| like(&glob)) {
                 true => Matched::Yes,
@@ -209,6 +206,14 @@ impl<'a> Judge<'a> {
         self.input
             .resolved
             .reason(Control::Backups, format!("backups.{key}"), origin)
+    }
+
+    /// For what no key of the policy asks for, but having one at all.
+    fn of_policy(&self) -> Reason {
+        let origin = self.any_origin().unwrap_or_default();
+        self.input
+            .resolved
+            .reason(Control::Backups, "backups", origin)
     }
 
     /// A line of the policy, for what no key of its own asks for.
@@ -347,9 +352,7 @@ impl<'a> Judge<'a> {
             [
                 format!("belongs to {owner}, so its backup settings are left alone"),
                 format!("would change: {}", told(asked)),
-                format!(
-                    "set them in {tool}, or say owned_elsewhere = \"write\" in the policy"
-                ),
+                format!("set them in {tool}, or say owned_elsewhere = \"write\" in the policy"),
             ],
             asked.reason.clone(),
         )

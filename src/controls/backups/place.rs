@@ -42,7 +42,13 @@ mod tests {
 
     #[test]
     fn names_tell_what_is_production() {
-        for yes in ["prod", "Production", "prod-eu", "acme_live", "eu-west-1.prd"] {
+        for yes in [
+            "prod",
+            "Production",
+            "prod-eu",
+            "acme_live",
+            "eu-west-1.prd",
+        ] {
             assert!(says_production(yes), "{yes}");
         }
         for no in ["staging", "product", "dev", "nonprod", "delivery", ""] {

@@ -99,7 +99,9 @@ fn inventory() -> EnvironmentInventory {
         ResourceType::RDS_CLUSTER_SNAPSHOT,
     ] {
         let key = ("eu-west-1".to_owned(), kind);
-        out.backups.snapshots.insert(key, Observed::Known(Vec::new()));
+        out.backups
+            .snapshots
+            .insert(key, Observed::Known(Vec::new()));
     }
     out
 }
@@ -183,7 +185,11 @@ fn each_setting_is_made_stronger_and_never_weaker() {
     assert!(judged(&resolved, &inventory, false).changes.is_empty());
     let off = POLICY.replace("true", "false").replace("= 7", "= 0");
     let inventory = with_database("orders", |_| ());
-    assert!(judged(&self::resolved(&off), &inventory, false).changes.is_empty());
+    assert!(
+        judged(&self::resolved(&off), &inventory, false)
+            .changes
+            .is_empty()
+    );
 }
 
 #[test]
@@ -195,7 +201,11 @@ fn switching_backups_on_is_an_outage() {
     };
     assert_eq!(change.risk, Risk::High);
     assert!(change.disruption().is_some());
-    assert!(verdict.notes[0].contains("--allow-disruptive"), "{:?}", verdict.notes);
+    assert!(
+        verdict.notes[0].contains("--allow-disruptive"),
+        "{:?}",
+        verdict.notes
+    );
     // Between two lengths there is none.
     let inventory = with_database("orders", |fact| fact.settings.retention_days = Some(1));
     let verdict = judged(&resolved(POLICY), &inventory, false);
@@ -269,8 +279,10 @@ fn whose_it_is_decides() {
     let resolved = resolved(POLICY);
     let weak = |fact: &mut DatabaseFact| fact.settings.deletion_protection = Some(false);
     let mut ignored = with_database("orders", weak);
-    ignored.resources[0].tags =
-        Observed::Known(Tags::from([("opsctl:ignore".to_owned(), "mine".to_owned())]));
+    ignored.resources[0].tags = Observed::Known(Tags::from([(
+        "opsctl:ignore".to_owned(),
+        "mine".to_owned(),
+    )]));
     let verdict = judged(&resolved, &ignored, true);
     assert_eq!((verdict.counts.ignored, verdict.changes.len()), (1, 0));
     assert!(verdict.findings.is_empty());
@@ -280,11 +292,16 @@ fn whose_it_is_decides() {
     assert_eq!((verdict.counts.exempt, verdict.changes.len()), (1, 0));
 
     let mut owned = with_database("orders", weak);
-    owned.resources[0].tags =
-        Observed::Known(Tags::from([("ManagedBy".to_owned(), "terraform".to_owned())]));
+    owned.resources[0].tags = Observed::Known(Tags::from([(
+        "ManagedBy".to_owned(),
+        "terraform".to_owned(),
+    )]));
     let verdict = judged(&resolved, &owned, false);
     assert_eq!(ids(&verdict), ["backups.owned-elsewhere"]);
-    assert_eq!((verdict.counts.owned_elsewhere, verdict.changes.len()), (1, 0));
+    assert_eq!(
+        (verdict.counts.owned_elsewhere, verdict.changes.len()),
+        (1, 0)
+    );
     let write = self::resolved(&format!("owned_elsewhere = \"write\"{POLICY}"));
     assert_eq!(judged(&write, &owned, false).changes.len(), 1);
 
@@ -332,7 +349,9 @@ fn tables_and_buckets() {
     );
     assert_eq!(ids(&verdict), ["backups.cannot-write"]);
     assert_eq!(verdict.counts.checked, 5, "images is no backup");
-    let named = resolved(&format!("versioned_buckets = {{ name = \"images\" }}\n{POLICY}"));
+    let named = resolved(&format!(
+        "versioned_buckets = {{ name = \"images\" }}\n{POLICY}"
+    ));
     let verdict = judged(&named, &inventory, false);
     let buckets: Vec<_> = verdict.changes.iter().map(|c| &c.resource.name).collect();
     assert_eq!(buckets, ["carts", "images"]);
@@ -352,12 +371,18 @@ fn copies_in_another_region() {
         fact.settings.copied_to = Some(BTreeSet::from(["us-east-1".to_owned()]));
     });
     let verdict = judged(&resolved, &inventory, false);
-    assert_eq!(fields(&verdict), ["copied_to: us-east-1 -> eu-central-1, us-east-1"]);
+    assert_eq!(
+        fields(&verdict),
+        ["copied_to: us-east-1 -> eu-central-1, us-east-1"]
+    );
     let Operation::Settings { copy, .. } = &verdict.changes[0].operation else {
         panic!("{:?}", verdict.changes[0].operation);
     };
     let copy = copy.as_ref().unwrap();
-    assert_eq!((copy.region.as_str(), copy.retention_days), ("eu-central-1", 7));
+    assert_eq!(
+        (copy.region.as_str(), copy.retention_days),
+        ("eu-central-1", 7)
+    );
     assert_eq!(
         copy.kms_key.as_deref(),
         Some("arn:aws:kms:eu-central-1:123456789012:alias/aws/rds")
@@ -392,7 +417,10 @@ fn copies_in_another_region() {
             restorable: None,
             replicas: replicas.into_iter().collect(),
         };
-        inventory.backups.tables.insert(table.into(), Observed::Known(fact));
+        inventory
+            .backups
+            .tables
+            .insert(table.into(), Observed::Known(fact));
         assert!(judged(&resolved, &inventory, false).findings.is_empty());
         let told = judged(&resolved, &inventory, true);
         assert_eq!(ids(&told).contains(&"backups.copy-not-possible"), expected);
@@ -416,9 +444,15 @@ fn snapshot(name: &str, change: impl FnOnce(&mut SnapshotFact)) -> SnapshotFact 
     fact
 }
 
-fn with_snapshots(mut inventory: EnvironmentInventory, all: Vec<SnapshotFact>) -> EnvironmentInventory {
+fn with_snapshots(
+    mut inventory: EnvironmentInventory,
+    all: Vec<SnapshotFact>,
+) -> EnvironmentInventory {
     let key = ("eu-west-1".to_owned(), ResourceType::RDS_SNAPSHOT);
-    inventory.backups.snapshots.insert(key, Observed::Known(all));
+    inventory
+        .backups
+        .snapshots
+        .insert(key, Observed::Known(all));
     inventory
 }
 
@@ -427,26 +461,39 @@ fn how_old_the_newest_recovery_point_is() {
     let resolved = resolved(&format!("production = false\n{POLICY}"));
     let with_rpo = self::resolved(&format!("production = false\n{POLICY}{DRILL}"));
     let stale = || with_database("orders", |fact| fact.restorable = Some(ago(30)));
-    assert_eq!(ids(&judged(&resolved, &stale(), true)), ["backups.recovery-point-old"]);
+    assert_eq!(
+        ids(&judged(&resolved, &stale(), true)),
+        ["backups.recovery-point-old"]
+    );
     // A snapshot that is newer will do; one of a database that had the name before will not.
     let newer = with_snapshots(stale(), vec![snapshot("s", |_| ())]);
     assert!(ids(&judged(&resolved, &newer, true)).is_empty());
     let other = vec![snapshot("s", |s| s.resource_id = Some("db-B".into()))];
     let other = with_snapshots(stale(), other);
-    assert_eq!(ids(&judged(&resolved, &other, true)), ["backups.recovery-point-old"]);
+    assert_eq!(
+        ids(&judged(&resolved, &other, true)),
+        ["backups.recovery-point-old"]
+    );
     // The RPO of the drill is stricter than snapshot_max_age.
     let two_hours = with_database("orders", |fact| fact.restorable = Some(ago(2)));
     assert!(ids(&judged(&resolved, &two_hours, true)).is_empty());
     let told = judged(&with_rpo, &two_hours, true);
     assert_eq!(ids(&told)[0], "backups.recovery-point-old");
-    assert!(told.findings[0].message.contains("1 h"), "{}", told.findings[0].message);
+    assert!(
+        told.findings[0].message.contains("1 h"),
+        "{}",
+        told.findings[0].message
+    );
     assert!(told.findings[0].policy.rule.contains("drill.orders"));
     // None at all: automated ones are off, and there is no snapshot.
     let none = with_database("orders", |fact| {
         fact.settings.retention_days = Some(0);
         fact.restorable = Some(ago(1));
     });
-    assert_eq!(ids(&judged(&resolved, &none, true)), ["backups.no-recovery-point"]);
+    assert_eq!(
+        ids(&judged(&resolved, &none, true)),
+        ["backups.no-recovery-point"]
+    );
     // What was not seen may be newer.
     let mut unseen = stale();
     let key = ("eu-west-1".to_owned(), ResourceType::RDS_SNAPSHOT);
@@ -472,20 +519,34 @@ fn who_may_restore_a_snapshot() {
         let inventory = with_snapshots(with_database("orders", |_| ()), vec![snapshot]);
         let verdict = judged(&resolved, &inventory, true);
         let found = verdict.findings.iter();
-        found.map(|f| (f.id.clone(), f.severity)).collect::<Vec<_>>()
+        found
+            .map(|f| (f.id.clone(), f.severity))
+            .collect::<Vec<_>>()
     };
     let public = look(shared(&["all"]));
-    assert_eq!(public, [("backups.snapshot-public".to_owned(), Severity::Critical)]);
+    assert_eq!(
+        public,
+        [("backups.snapshot-public".to_owned(), Severity::Critical)]
+    );
     let lent = look(shared(&["111122223333"]));
-    assert_eq!(lent, [("backups.snapshot-shared".to_owned(), Severity::High)]);
+    assert_eq!(
+        lent,
+        [("backups.snapshot-shared".to_owned(), Severity::High)]
+    );
     let open = look(snapshot("s", |s| s.encrypted = false));
-    assert_eq!(open, [("backups.snapshot-unencrypted".to_owned(), Severity::Medium)]);
+    assert_eq!(
+        open,
+        [("backups.snapshot-unencrypted".to_owned(), Severity::Medium)]
+    );
     // Every night brings another one: they are told together, on the database.
     let automated = look(snapshot("rds:s", |s| {
         s.encrypted = false;
         s.made = "automated".into();
     }));
-    assert_eq!(automated, [("backups.snapshot-unencrypted".to_owned(), Severity::Medium)]);
+    assert_eq!(
+        automated,
+        [("backups.snapshot-unencrypted".to_owned(), Severity::Medium)]
+    );
     let ignored = look(snapshot("s", |s| {
         s.shared = Observed::Known(BTreeSet::from(["all".to_owned()]));
         s.tags = Tags::from([("opsctl:ignore".to_owned(), "a public sample".to_owned())]);
@@ -511,7 +572,10 @@ fn production_asks_for_more() {
     let both = ["backups.single-az medium", "backups.no-drill medium"];
     assert_eq!(told(&resolved(POLICY), &[]), both);
     // In a small stage one zone is a choice.
-    assert_eq!(told(&resolved_at(POLICY, 0), &[])[0], "backups.single-az low");
+    assert_eq!(
+        told(&resolved_at(POLICY, 0), &[])[0],
+        "backups.single-az low"
+    );
     // The tag says more than the name of the environment.
     assert!(told(&resolved(POLICY), &[("Env", "staging")]).is_empty());
     let not = resolved(&format!("production = false\n{POLICY}"));
@@ -540,17 +604,27 @@ fn drills_that_did_not_pass_in_time() {
         }))
     };
     assert!(look(passed(89)).findings.is_empty());
-    for (verdict, says) in [(look(passed(91)), "91 d"), (look(Some(Observed::Absent)), "not passed")] {
+    for (verdict, says) in [
+        (look(passed(91)), "91 d"),
+        (look(Some(Observed::Absent)), "not passed"),
+    ] {
         let [finding] = verdict.findings.as_slice() else {
             panic!("{:?}", verdict.findings);
         };
         assert_eq!(finding.id, "backups.drill-overdue");
         assert_eq!(finding.severity, Severity::High);
         assert!(finding.message.contains(says), "{}", finding.message);
-        assert_eq!(finding.address.as_str(), "prod/eu-west-1/restore-drill/orders#backups");
+        assert_eq!(
+            finding.address.as_str(),
+            "prod/eu-west-1/restore-drill/orders#backups"
+        );
         assert_eq!(finding.arn, db("orders"));
     }
     // What could not be seen is neither fine nor overdue: a gap says so.
-    assert!(look(Some(Observed::Unknown("denied".into()))).findings.is_empty());
+    assert!(
+        look(Some(Observed::Unknown("denied".into())))
+            .findings
+            .is_empty()
+    );
     assert!(look(None).findings.is_empty());
 }

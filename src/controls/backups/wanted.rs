@@ -107,24 +107,26 @@ impl Wanted {
         self.copied(judge, resource, fact, kept);
         self.obstacle = self.obstacle(fact);
         if let Some(waits) = fact.pending_retention {
-            self.findings.push(judge.report(
-                resource,
-                "backups.pending",
-                Severity::Low,
-                [
-                    format!(
-                        "a retention of {} was asked for and is not in force yet",
-                        days(waits)
+            self.findings.push(
+                judge.report(
+                    resource,
+                    "backups.pending",
+                    Severity::Low,
+                    [
+                        format!(
+                            "a retention of {} was asked for and is not in force yet",
+                            days(waits)
+                        ),
+                        "PendingModifiedValues: BackupRetentionPeriod".to_owned(),
+                        "nothing to do: AWS applies it soon, or in the next maintenance window"
+                            .to_owned(),
+                    ],
+                    judge.reason(
+                        "retention_days",
+                        policy.retention_days.as_ref().map(|r| r.origin),
                     ),
-                    "PendingModifiedValues: BackupRetentionPeriod".to_owned(),
-                    "nothing to do: AWS applies it soon, or in the next maintenance window"
-                        .to_owned(),
-                ],
-                judge.reason(
-                    "retention_days",
-                    policy.retention_days.as_ref().map(|r| r.origin),
                 ),
-            ));
+            );
         }
     }
 
@@ -229,14 +231,8 @@ impl Wanted {
         {
             let reason = judge.reason("copy_to_region", Some(asked.origin));
             let why = "backups of tables are copied by AWS Backup, or the table is made global";
-            self.findings.push(not_copied(
-                judge,
-                resource,
-                &asked.value,
-                why,
-                true,
-                reason,
-            ));
+            self.findings
+                .push(not_copied(judge, resource, &asked.value, why, true, reason));
         }
     }
 
@@ -308,7 +304,9 @@ fn not_copied(
     reason: crate::plan::Reason,
 ) -> Finding {
     let fix = match otherwise {
-        true => "copy its snapshots by AWS Backup, or replicate the whole of it; then a baseline keeps this quiet",
+        true => {
+            "copy its snapshots by AWS Backup, or replicate the whole of it; then a baseline keeps this quiet"
+        }
         false => "see what stands in the way, then plan again",
     };
     judge.report(
