@@ -301,9 +301,11 @@ pub(super) fn read(
         return Observed::Absent;
     }
     let seed = seed(account, &subject.arn);
+    // Only databases have a maintenance window.
+    let waits = subject.kind.as_str().starts_with("rds-");
     Observed::Known(SettingsReading {
         settings: settings(&subject.kind, &seed),
-        pending: seed.pending,
+        pending: if waits { seed.pending } else { BTreeSet::new() },
     })
 }
 

@@ -1,17 +1,24 @@
 """RDS backups: what a modification does at once and what waits for the maintenance window, and copies of automated backups in other
-regions. moto does everything at once, and has no copies."""
+regions. moto does everything at once, and has no copies. S3: versioning under the name that S3 gives its answer."""
 import uuid
 
 from moto.core.responses import ActionResult
 from moto.rds.exceptions import DBInstanceNotFoundError
-from moto.rds.models import RDSBackend, rds_backends
+from moto.rds.models import DBInstance, RDSBackend, rds_backends
 from moto.rds.responses import RDSResponse
 
 from repairs import ASKED, replace
-from wire import Refusal
+from wire import Answer, Refusal
 
 # Put off unless ApplyImmediately is given (RDS user guide, "Settings for DB instances").
 WAITS = {"DBInstanceClass": "db_instance_class", "AllocatedStorage": "allocated_storage", "MultiAZ": "multi_az", "EngineVersion": "engine_version"}
+
+
+@replace(DBInstance, "__init__")
+def instance(original, self, *args, **kwargs):
+    """moto gives every instance the same DbiResourceId."""
+    original(self, *args, **kwargs)
+    self.dbi_resource_id = "db-" + uuid.uuid4().hex[:26].upper()
 
 
 def drop(kwargs, name):
@@ -88,3 +95,9 @@ def describe_db_instance_automated_backups(original, self, *args, **kwargs):
     wanted = asked.get("DbiResourceId")
     copies = [copy for copy in self.__dict__.get("copies", []) if wanted in (None, copy.dbi_resource_id)]
     return copies if wanted else [*original(self, *args, **kwargs), *copies]
+
+
+def get_versioning(bucket):
+    status = f"<Status>{bucket.versioning_status}</Status>" if bucket.versioning_status else ""
+    body = f'<?xml version="1.0" encoding="UTF-8"?>\n<VersioningConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/">{status}</VersioningConfiguration>'
+    return Answer(200, body.encode(), [("Content-Type", "application/xml")])

@@ -81,6 +81,8 @@ class Account:
             found[f"arn:aws:s3:::{name}"] = {"versioning": s3.get_bucket_versioning(Bucket=name).get("Status"),
                                              "tags": s3.get_bucket_tagging(Bucket=name)["TagSet"]}
         for one in found.values():
+            if not one.get("PendingModifiedValues", True):
+                del one["PendingModifiedValues"]
             # moto moves these at every look.
             for moving in ("LatestRestorableTime", "EarliestRestorableTime"):
                 one.pop(moving, None)

@@ -2,7 +2,7 @@
 
     moto_aws.py      the server: what comes in, who answers it
     repairs.py       moto's own methods, replaced
-    backups.py       RDS: what waits for the maintenance window, copies of backups in other regions
+    backups.py       RDS: what waits for the maintenance window, copies of backups in other regions; S3: versioning
     lifecycle.py     S3 lifecycle: every rule form kept, what S3 refuses refused
     tagging.py       the tagging API over all services, S3 bucket tags
     explorer.py      Resource Explorer's Search
@@ -37,7 +37,7 @@ from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.http import HTTP_STATUS_CODES
 from werkzeug.serving import run_simple
 
-import backups  # noqa: F401: its repairs
+import backups
 import explorer
 import faults
 import lifecycle
@@ -188,6 +188,8 @@ class Server:
                     return lifecycle.get(bucket)
                 case "DeleteBucketLifecycle":
                     return lifecycle.delete(bucket)
+                case "GetBucketVersioning":
+                    return backups.get_versioning(bucket)
                 case "GetBucketTagging":
                     return tagging.get_bucket_tags(bucket, backend)
                 case "PutBucketTagging":

@@ -20,6 +20,13 @@ def refused(code, call, **kwargs):
     assert e.value.response["Error"]["Code"] == code, e.value
 
 
+def test_every_instance_has_an_id_of_its_own(aws):
+    ids = {made(aws, name)["DbiResourceId"] for name in ("one", "two")}
+    assert len(ids) == 2
+    snapshots = aws("rds").describe_db_snapshots()["DBSnapshots"]
+    assert {s["DbiResourceId"] for s in snapshots} == ids
+
+
 def test_a_class_waits_for_the_maintenance_window_unless_told_otherwise(aws):
     made(aws)
     aws("rds").modify_db_instance(DBInstanceIdentifier="orders", DBInstanceClass="db.t3.large", DeletionProtection=True)
@@ -62,3 +69,12 @@ def test_a_copy_needs_backups_and_a_key_where_the_source_has_one(aws):
     sealed = made(aws, "sealed", BackupRetentionPeriod=7, StorageEncrypted=True)
     refused("InvalidParameterCombination", there.start_db_instance_automated_backups_replication, SourceDBInstanceArn=sealed["DBInstanceArn"])
     there.start_db_instance_automated_backups_replication(SourceDBInstanceArn=sealed["DBInstanceArn"], KmsKeyId="alias/aws/rds")
+
+
+def test_versioning_is_told_in_the_element_of_s3(aws, moto):
+    aws("s3").create_bucket(Bucket="b-1", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    assert moto.raw("GET", "/b-1?versioning")[2].endswith(b'<VersioningConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/"></VersioningConfiguration>')
+    for state in ("Enabled", "Suspended"):
+        aws("s3").put_bucket_versioning(Bucket="b-1", VersioningConfiguration={"Status": state})
+        assert aws("s3").get_bucket_versioning(Bucket="b-1")["Status"] == state
+        assert f"<Status>{state}</Status>".encode() in moto.raw("GET", "/b-1?versioning")[2]
