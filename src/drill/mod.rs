@@ -7,6 +7,7 @@
 //! [`chain`]. Only `probe*.rs` speaks SQL.
 
 pub mod chain;
+pub mod driver;
 pub mod dump;
 pub mod expect;
 pub mod folder;
@@ -14,6 +15,8 @@ pub mod journal;
 pub mod lock;
 pub mod machine;
 pub mod probe;
+#[cfg(feature = "mysql")]
+pub mod probe_mysql;
 pub mod probe_seed;
 pub mod record;
 pub mod scratch;

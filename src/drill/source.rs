@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 
+use super::driver::Driver;
 use super::journal::{Journal, Thing};
 use super::record::{
     CheckRecord, Cleanup, CopyRecord, RecoveryPoint, SourceRecord, StepRecord, now,
@@ -185,13 +186,18 @@ pub trait Source: Send {
 /// The checks of a drill over SQL, one after the other.
 pub async fn sql_checks(
     context: &Context<'_>,
+    driver: Driver,
     connection: &super::probe::Connection,
 ) -> Vec<CheckRecord> {
     let mut out = Vec::new();
     let checks = &context.spec.checks;
     for (i, check) in checks.iter().enumerate() {
         context.progress(&format!("check {} of {}", i + 1, checks.len()));
-        out.push(super::probe::check(connection, check, context.spec.check_timeout).await);
+        out.push(
+            driver
+                .check(connection, check, context.spec.check_timeout)
+                .await,
+        );
     }
     out
 }
