@@ -1,5 +1,6 @@
 //! The one door to the cloud, in our own types: `src/aws` and `src/sandbox` stand behind it.
 
+pub mod copies;
 pub mod store;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -426,6 +427,11 @@ pub trait Cloud: Send + Sync {
 
     /// Objects in buckets.
     fn objects(&self) -> &dyn store::ObjectStore;
+
+    /// The copies of restore drills; `None` in an account that has none, as the sandbox.
+    fn copies(&self) -> Option<&dyn copies::Copies> {
+        None
+    }
 
     /// What has been asked of the cloud so far.
     fn meter(&self) -> &Meter;

@@ -5,7 +5,9 @@
 
 mod alarms;
 mod attributes;
+mod clock;
 mod cloudwatch;
+mod copies;
 mod costexplorer;
 mod dynamodb;
 mod elasticache;
@@ -260,6 +262,10 @@ impl Cloud for AwsCloud {
 
     fn objects(&self) -> &dyn crate::cloud::store::ObjectStore {
         self
+    }
+
+    fn copies(&self) -> Option<&dyn crate::cloud::copies::Copies> {
+        Some(self)
     }
 
     fn meter(&self) -> &Meter {
