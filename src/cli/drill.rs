@@ -17,6 +17,7 @@ use crate::drill::dump::Dump;
 use crate::drill::journal::new_run_id;
 use crate::drill::machine::{self, Finished, Request, money, span};
 use crate::drill::probe::Connection;
+use crate::drill::rds::Rds;
 use crate::drill::record::{Outcome as Result_, Record, StepRecord, Trigger, now, seconds};
 use crate::drill::source::{Listener, Preflight, Source, Stop};
 use crate::drill::spec::{SourceId, Spec};
@@ -155,6 +156,9 @@ impl Opened {
             }
         }
         if let Some(source) = Dump::new(self.session.cloud.objects(), spec, run_id) {
+            return Ok(Box::new(source));
+        }
+        if let Some(source) = Rds::new(self.session.cloud.as_ref(), spec, run_id) {
             return Ok(Box::new(source));
         }
         let kind = match spec.id {

@@ -117,6 +117,7 @@ pub async fn run(
         run_id: request.run_id,
         journal: &journal,
         listener: request.listener,
+        bucket: request.bucket,
         timeline: Mutex::default(),
     };
     let mut state = State::default();
