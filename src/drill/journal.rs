@@ -312,6 +312,22 @@ impl Unfinished {
         (found, trouble)
     }
 
+    /// The runs in a folder that are not over: dead or alive.
+    pub fn not_over(folder: &Path) -> Vec<String> {
+        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        entries
+            .filter_map(|e| {
+                let name = e.file_name().to_string_lossy().into_owned();
+                let run = name.strip_prefix("drill-")?.strip_suffix(".jsonl")?;
+                let text = std::fs::read_to_string(e.path()).ok()?;
+                let over = text.lines().any(|line| {
+                    serde_json::from_str::<Line>(line).is_ok_and(|line| line.event == "end")
+                });
+                (!over).then(|| run.to_owned())
+            })
+            .collect()
+    }
+
     fn open(path: &Path, run_id: &str) -> std::io::Result<Option<Unfinished>> {
         let file = File::options().read(true).append(true).open(path)?;
         match file.try_lock() {
