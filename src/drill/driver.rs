@@ -29,11 +29,19 @@ impl Driver {
         }
     }
 
-    /// The port that servers listen on where nothing else is said.
-    pub fn port(self) -> u16 {
+    /// The user where nothing else is said: RDS proposes these names for the master user.
+    pub fn user(self) -> &'static str {
         match self {
-            Driver::Postgres => 5432,
-            Driver::MySql => 3306,
+            Driver::Postgres => "postgres",
+            Driver::MySql => "admin",
+        }
+    }
+
+    /// A database that every server has.
+    pub fn database(self) -> &'static str {
+        match self {
+            Driver::Postgres => "postgres",
+            Driver::MySql => "mysql",
         }
     }
 

@@ -30,10 +30,15 @@ async fn open(connection: &Connection, tls: bool) -> Result<Conn, Error> {
         Address::Socket(path) => options.socket(Some(path.display().to_string())),
     };
     if tls {
-        let any = !connection.verify_server;
-        let ssl = SslOpts::default()
-            .with_danger_accept_invalid_certs(any)
-            .with_danger_skip_domain_validation(any);
+        let ssl = match &connection.authorities {
+            Some(authorities) => SslOpts::default()
+                .with_root_certs(vec![authorities.file.clone().into()])
+                .with_disable_built_in_roots(true)
+                .with_danger_tls_hostname_override(Some(authorities.name.clone())),
+            None => SslOpts::default()
+                .with_danger_accept_invalid_certs(true)
+                .with_danger_skip_domain_validation(true),
+        };
         options = options.ssl_opts(Some(ssl));
     }
     Conn::new(options).await
@@ -47,7 +52,7 @@ async fn connect(connection: &Connection) -> Result<Conn, String> {
         let over_network = matches!(connection.address, Address::Host(_));
         match open(connection, over_network).await {
             Err(Error::Driver(DriverError::NoClientSslFlagFromServer))
-                if !connection.verify_server =>
+                if connection.authorities.is_none() =>
             {
                 open(connection, false).await
             }

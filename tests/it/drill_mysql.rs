@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use opsctl::drill::driver::Driver;
 use opsctl::drill::expect::Expect;
-use opsctl::drill::probe::{Address, Connection};
+use opsctl::drill::probe::{Address, Authorities, Connection};
 use opsctl::drill::record::CheckRecord;
 use opsctl::drill::scratch::Secret;
 use opsctl::drill::spec::Check;
@@ -98,7 +98,9 @@ impl Server {
                 .args([
                     "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
                 ])
-                .args(["-subj", "/CN=somebody-else", "-keyout"])
+                .args(["-subj", "/CN=somebody-else"])
+                .args(["-addext", "subjectAltName=DNS:somebody-else"])
+                .args(["-addext", "basicConstraints=critical,CA:FALSE", "-keyout"])
                 .arg(&key)
                 .arg("-out")
                 .arg(&cert)
@@ -150,7 +152,7 @@ impl Server {
             user: "checker".into(),
             password: Some(Secret::new(password.into())),
             database: "shop".into(),
-            verify_server: false,
+            authorities: None,
         }
     }
 
@@ -268,11 +270,16 @@ async fn what_a_server_with_tls_says_is_encrypted() {
     server.wait().await;
     let record = check(&server, CIPHER, "!= ''", 10).await;
     assert!(record.passed, "{record:?}");
-    // Its certificate is in nobody's store, and names another host.
-    let strict = Connection {
-        verify_server: true,
+    // Held against its certificate, the name in that has to be the server's.
+    let strict = |name: &str| Connection {
+        authorities: Some(Authorities {
+            file: server._folder.path().join("cert.pem"),
+            name: name.to_owned(),
+        }),
         ..server.connection(PASSWORD)
     };
-    let refused = Driver::MySql.ping(&strict).await.unwrap_err();
-    assert!(refused.to_lowercase().contains("certificate"), "{refused}");
+    let refused = Driver::MySql.ping(&strict("orders.example")).await;
+    let refused = refused.unwrap_err().to_lowercase();
+    assert!(refused.contains("certificate"), "{refused}");
+    assert_eq!(Driver::MySql.ping(&strict("somebody-else")).await, Ok(()));
 }
