@@ -1,5 +1,7 @@
 //! The one door to the cloud, in our own types: `src/aws` and `src/sandbox` stand behind it.
 
+pub mod copies;
+pub mod databases;
 pub mod store;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -519,6 +521,16 @@ pub trait Cloud: Send + Sync {
 
     /// Objects in buckets.
     fn objects(&self) -> &dyn store::ObjectStore;
+
+    /// The copies of restore drills; `None` in an account that has none, as the sandbox.
+    fn copies(&self) -> Option<&dyn copies::Copies> {
+        None
+    }
+
+    /// Databases that restore drills can restore; `None` in an account without RDS, as the sandbox.
+    fn databases(&self) -> Option<&dyn databases::Databases> {
+        None
+    }
 
     /// What has been asked of the cloud so far.
     fn meter(&self) -> &Meter;

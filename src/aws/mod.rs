@@ -6,8 +6,11 @@
 mod alarms;
 mod attributes;
 mod backups;
+mod clock;
 mod cloudwatch;
+mod copies;
 mod costexplorer;
+mod databases;
 mod dynamodb;
 mod elasticache;
 mod error;
@@ -295,6 +298,14 @@ impl Cloud for AwsCloud {
 
     fn objects(&self) -> &dyn crate::cloud::store::ObjectStore {
         self
+    }
+
+    fn copies(&self) -> Option<&dyn crate::cloud::copies::Copies> {
+        Some(self)
+    }
+
+    fn databases(&self) -> Option<&dyn crate::cloud::databases::Databases> {
+        Some(self)
     }
 
     fn meter(&self) -> &Meter {

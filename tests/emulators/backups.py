@@ -4,7 +4,7 @@ import uuid
 
 from moto.core.responses import ActionResult
 from moto.rds.exceptions import DBInstanceNotFoundError
-from moto.rds.models import DBInstance, RDSBackend, rds_backends
+from moto.rds.models import RDSBackend, rds_backends
 from moto.rds.responses import RDSResponse
 
 from repairs import ASKED, replace
@@ -12,13 +12,6 @@ from wire import Answer, Refusal
 
 # Put off unless ApplyImmediately is given (RDS user guide, "Settings for DB instances").
 WAITS = {"DBInstanceClass": "db_instance_class", "AllocatedStorage": "allocated_storage", "MultiAZ": "multi_az", "EngineVersion": "engine_version"}
-
-
-@replace(DBInstance, "__init__")
-def instance(original, self, *args, **kwargs):
-    """moto gives every instance the same DbiResourceId."""
-    original(self, *args, **kwargs)
-    self.dbi_resource_id = "db-" + uuid.uuid4().hex[:26].upper()
 
 
 def drop(kwargs, name):

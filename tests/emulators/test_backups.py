@@ -20,13 +20,6 @@ def refused(code, call, **kwargs):
     assert e.value.response["Error"]["Code"] == code, e.value
 
 
-def test_every_instance_has_an_id_of_its_own(aws):
-    ids = {made(aws, name)["DbiResourceId"] for name in ("one", "two")}
-    assert len(ids) == 2
-    snapshots = aws("rds").describe_db_snapshots()["DBSnapshots"]
-    assert {s["DbiResourceId"] for s in snapshots} == ids
-
-
 def test_a_class_waits_for_the_maintenance_window_unless_told_otherwise(aws):
     made(aws)
     aws("rds").modify_db_instance(DBInstanceIdentifier="orders", DBInstanceClass="db.t3.large", DeletionProtection=True)

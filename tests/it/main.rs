@@ -17,6 +17,7 @@ mod cost;
 mod cost_sources;
 mod drill;
 mod drill_machine;
+mod drill_mysql;
 mod emulator;
 mod export_files;
 mod faults;

@@ -81,7 +81,12 @@ pub struct Restore {
     pub subnet_group: Option<String>,
     #[serde(default)]
     pub security_groups: Vec<String>,
+    /// DB parameter group of the copy; the source's if left out.
     pub parameter_group: Option<String>,
+    /// Aurora: DB cluster parameter group; the source's if left out.
+    pub cluster_parameter_group: Option<String>,
+    /// The source's if left out.
+    pub option_group: Option<String>,
     /// A PostgreSQL to restore dumps into, instead of a scratch one.
     pub scratch: Option<String>,
 }
@@ -90,7 +95,14 @@ pub struct Restore {
 #[serde(deny_unknown_fields)]
 pub struct Connect {
     pub database: Option<String>,
+    /// The master user if left out, whose password is set to a random one on the copy.
     pub user: Option<String>,
+    /// Environment variable with the user's own password; no password is set on the copy then.
+    pub password_env: Option<String>,
+    /// PEM file with the certificate authorities that the server's certificate has to come from,
+    /// such as the bundle of RDS; without it TLS is used where the server has it, and any
+    /// certificate is taken.
+    pub ca_file: Option<String>,
     #[serde(default)]
     pub via: Via,
 }
