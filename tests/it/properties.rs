@@ -528,7 +528,7 @@ fn backed_up() -> impl Strategy<Value = World> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Applied plans leave nothing but the copies of backups that did not exist before; protection
     /// only grows; what waits, what is exempt, ignored, owned or stopped stays as it is.
