@@ -21,6 +21,7 @@ pub mod config;
 pub mod controls;
 pub mod cost;
 pub mod drill;
+pub mod iam;
 pub mod inventory;
 pub mod model;
 pub mod plan;

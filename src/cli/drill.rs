@@ -205,11 +205,6 @@ async fn evidence<'a>(
                 evidence.bucket
             ))
         })?;
-    let prefix = match evidence.prefix.as_str() {
-        "" => String::new(),
-        prefix if prefix.ends_with('/') => prefix.to_owned(),
-        prefix => format!("{prefix}/"),
-    };
     Ok(Some(Bucket {
         store: cloud.objects(),
         place: BucketPlace {
@@ -217,7 +212,7 @@ async fn evidence<'a>(
             region,
             bucket: evidence.bucket.clone(),
         },
-        prefix: format!("{prefix}{}/", workspace.project.name.value),
+        prefix: format!("{}{}/", evidence.folder(), workspace.project.name.value),
     }))
 }
 

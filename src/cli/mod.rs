@@ -9,6 +9,7 @@ mod context;
 mod doctor;
 mod drill;
 mod explain;
+mod iam;
 mod init;
 mod metrics;
 mod plan;
@@ -230,6 +231,7 @@ pub enum Command {
     #[command(subcommand)]
     Metrics(metrics::MetricsCommand),
     Doctor(doctor::DoctorArgs),
+    Iam(iam::IamArgs),
     Audit(audit::AuditArgs),
     Explain(explain::ExplainArgs),
     /// Restore drills: prove backups by restoring them, and keep the evidence
@@ -424,6 +426,7 @@ pub fn main() -> i32 {
         Command::Plan(args) => context::block_on(plan::run(&global, &args)),
         Command::Apply(args) => context::block_on(apply::run(&global, &args)),
         Command::Metrics(command) => context::block_on(metrics::run(&global, &command)),
+        Command::Iam(args) => iam::run(&global, &args),
         Command::Doctor(args) => context::block_on(doctor::run(&global, &args)),
         Command::Audit(args) => context::block_on(audit::run(&global, &args)),
         Command::Explain(args) => explain::run(&global, &args),

@@ -18,6 +18,7 @@ mod drill_machine;
 mod emulator;
 mod export_files;
 mod faults;
+mod iam;
 mod mistakes;
 mod moto;
 mod other_emulators;
