@@ -1,5 +1,6 @@
 //! The one door to the cloud, in our own types: `src/aws` and `src/sandbox` stand behind it.
 
+pub mod health;
 pub mod store;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -134,6 +135,13 @@ pub enum Call {
         region: String,
         arn: String,
     },
+    /// Tells the subscribers of a topic something.
+    Publish {
+        region: String,
+        topic: String,
+        subject: String,
+        message: String,
+    },
 
     /// Makes a budget with all its notifications and subscribers.
     CreateBudget {
@@ -228,6 +236,7 @@ impl Call {
             | Call::SetTopicPolicy { region, .. }
             | Call::Subscribe { region, .. }
             | Call::DeleteTopic { region, .. }
+            | Call::Publish { region, .. }
             | Call::SetAlarmState { region, .. }
             | Call::DeleteAlarms { region, .. } => region,
             Call::CreateTopic { topic, .. } => &topic.region,
@@ -426,6 +435,9 @@ pub trait Cloud: Send + Sync {
 
     /// Objects in buckets.
     fn objects(&self) -> &dyn store::ObjectStore;
+
+    /// What the doctor asks.
+    fn health(&self) -> &dyn health::Health;
 
     /// What has been asked of the cloud so far.
     fn meter(&self) -> &Meter;

@@ -12,6 +12,7 @@ mod elasticache;
 mod error;
 mod explorer;
 mod gaps;
+mod health;
 mod http;
 mod join;
 mod lambda;
@@ -26,6 +27,7 @@ mod objects;
 mod observe;
 mod own;
 mod pace;
+pub mod post;
 mod rds;
 mod s3;
 mod session;
@@ -259,6 +261,10 @@ impl Cloud for AwsCloud {
     }
 
     fn objects(&self) -> &dyn crate::cloud::store::ObjectStore {
+        self
+    }
+
+    fn health(&self) -> &dyn crate::cloud::health::Health {
         self
     }
 

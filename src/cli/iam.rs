@@ -9,7 +9,7 @@ use super::session::{Session, want};
 use super::{Failure, Format, Global, Outcome, exit};
 use crate::cloud::Target;
 use crate::config::Resolved;
-use crate::iam::Role;
+use crate::iam::{Part, Role};
 use crate::iam::facts::Facts;
 use crate::iam::policy::{Because, INLINE_LIMIT, MANAGED_LIMIT, PER_ROLE, Policy, because, policy};
 use crate::iam::trust::Trust;
@@ -42,9 +42,21 @@ pub struct IamArgs {
     /// or role:ARN. With --out-dir it is written too
     #[arg(long, value_name = "WHO", value_parser = Trust::parse)]
     pub trust: Option<Trust>,
+    /// The name of the role that it is for: lets it ask IAM about itself, which `opsctl doctor` does
+    #[arg(long, value_name = "NAME", value_parser = role_name)]
+    pub role_name: Option<String>,
     /// Instead of the policy, say for each of its actions which operations need it
     #[arg(long, conflicts_with_all = ["out_dir", "trust"])]
     pub explain: bool,
+}
+
+/// A role's name, with its path. Source: API model, iam (roleNameType, pathType).
+fn role_name(text: &str) -> Result<String, String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "+=,.@_-/".contains(c);
+    match !text.is_empty() && text.len() <= 512 && text.chars().all(plain) {
+        true => Ok(text.trim_start_matches('/').to_owned()),
+        false => Err("letters, digits and +=,.@_- (and / for a path)".to_owned()),
+    }
 }
 
 pub fn run(global: &Global, args: &IamArgs) -> Outcome {
@@ -73,7 +85,7 @@ pub fn run(global: &Global, args: &IamArgs) -> Outcome {
             names.first().unwrap_or(&"NAME")
         )));
     };
-    let facts = facts(global, args.role, &session, target, resolved)?;
+    let facts = own_facts(global, args, &session, target, resolved)?;
     if let Some(trust) = &args.trust {
         emit(global, &trust_policy(trust, target, &facts))?;
         return Ok(exit::OK);
@@ -104,6 +116,22 @@ fn limit(args: &IamArgs) -> usize {
         true => INLINE_LIMIT,
         false => MANAGED_LIMIT,
     }
+}
+
+/// The facts with the role that was named.
+fn own_facts(
+    global: &Global,
+    args: &IamArgs,
+    session: &Session,
+    target: &Target,
+    resolved: &Resolved,
+) -> Result<Facts, Failure> {
+    let mut facts = facts(global, args.role, session, target, resolved)?;
+    if let Some(name) = &args.role_name {
+        facts.role = Some(facts.arn("iam", "", &format!("role/{name}")));
+        facts.parts.insert(Part::Simulate);
+    }
+    Ok(facts)
 }
 
 /// What the profile fixes, for the controls in question.
@@ -194,7 +222,7 @@ fn write(
     target: &Target,
     resolved: &Resolved,
 ) -> Result<(), Failure> {
-    let facts = facts(global, args.role, session, target, resolved)?;
+    let facts = own_facts(global, args, session, target, resolved)?;
     let stem = format!(
         "opsctl-{}-{}",
         args.role.as_str(),

@@ -38,6 +38,8 @@ pub struct Facts {
     pub notified: BTreeSet<String>,
     /// Buckets and prefixes.
     pub dumps: BTreeSet<(String, String)>,
+    /// The ARN of the role that the policy is for, where it may ask about itself.
+    pub role: Option<String>,
     pub databases: BTreeSet<String>,
     pub clusters: BTreeSet<String>,
     pub tables: BTreeSet<String>,

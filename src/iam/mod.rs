@@ -79,6 +79,8 @@ pub enum Part {
     Evidence,
     /// `[notify]` names topics of this account.
     Notify,
+    /// The role may ask what it may do: `opsctl doctor`.
+    Simulate,
     /// Any drill.
     Drill,
     RdsDrill,

@@ -22,6 +22,8 @@ pub enum Scope {
     Anywhere,
     /// AWS scopes it to nothing but the region.
     Regional,
+    /// The role that the policy is for.
+    OwnRole,
     ExplorerViews,
     Buckets,
     Rds,
@@ -102,6 +104,7 @@ pub fn limits(scope: Scope, facts: &Facts) -> (Vec<String>, Conditions) {
         Scope::Anywhere | Scope::Regional | Scope::DrillMetrics | Scope::NewAnomaly => {
             vec!["*".to_owned()]
         }
+        Scope::OwnRole => facts.role.iter().cloned().collect(),
         Scope::ExplorerViews => arns("resource-explorer-2", &["view/*"]),
         Scope::Buckets | Scope::BucketTags => vec![s3("*")],
         Scope::Rds => arns("rds", &["*"]),
@@ -227,6 +230,7 @@ pub fn limits(scope: Scope, facts: &Facts) -> (Vec<String>, Conditions) {
     // The region, wherever the service has endpoints of regions.
     match scope {
         Scope::Anywhere
+        | Scope::OwnRole
         | Scope::AllBudgets
         | Scope::OwnBudgets
         | Scope::NewOwnBudgets

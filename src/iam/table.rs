@@ -84,6 +84,10 @@ const HARDENING: &str = "where a backup setting is not as the policy says";
 const UNTAGS: &str = "an alias of a key is removed once the right key stands";
 const DESTROYS: &str = "`apply` of a plan made with --destroy, or of what the policy no longer has";
 const CHANGES: &str = "where what is there differs from what the policy says";
+const COMMITTED: &str = "asked where the costs show commitments, or while questions are left";
+const HISTORY: &str = "history of reports and notifications, and the last drills";
+const DOCTOR: &str = "`doctor` asks whether the role may do all this";
+const ACTIVATES: &str = "a key is activated once AWS has seen it on a cost line";
 const ACCOUNT_MONITOR: &str = "where no monitor of the services is there yet";
 
 /// The actions of the owning services for tags, both ways.
@@ -128,7 +132,7 @@ macro_rules! rds_read {
     ($($operation:literal: $($part:ident)*, $why:expr;)*) => {
         &[$(row($operation, &[
             plan(Part::Resources, &[w($operation, Rds, $why)]),
-            $(drill(Part::$part, &[w($operation, Rds, $why)]),)*
+            $(drill(Part::$part, &[w($operation, Rds, RARE)]),)*
         ]),)*]
     };
 }
@@ -140,14 +144,22 @@ macro_rules! own_tags {
 }
 
 macro_rules! cost {
-    ($($operation:literal)*) => {
-        &[$(row($operation, &[plan(Part::Cost, &[g($operation, Anywhere)])]),)*]
+    ($($operation:literal: $why:expr;)*) => {
+        &[$(row($operation, &[plan(Part::Cost, &[w($operation, Anywhere, $why)])]),)*]
     };
 }
 
 const READS: &[Row] = &[
     // STS API reference: no permission is needed, and none can take it away.
     row("sts:GetCallerIdentity", &[]),
+    // `doctor`, where the role may ask about itself.
+    row(
+        "iam:SimulatePrincipalPolicy",
+        &[
+            plan(Part::Simulate, &[w("iam:SimulatePrincipalPolicy", OwnRole, DOCTOR)]),
+            drill(Part::Simulate, &[w("iam:SimulatePrincipalPolicy", OwnRole, DOCTOR)]),
+        ],
+    ),
     row(
         "tag:GetResources",
         &[plan(Part::Buckets, &[g("tag:GetResources", Regional)])],
@@ -169,7 +181,7 @@ const READS: &[Row] = &[
         "s3:HeadBucket",
         &[
             drill(Part::DumpDrill, &[g("s3:ListBucket", DumpBuckets)]),
-            plan(Part::Evidence, &[g("s3:ListBucket", EvidenceBucket)]),
+            plan(Part::Evidence, &[w("s3:ListBucket", EvidenceBucket, HISTORY)]),
             drill(Part::Evidence, &[g("s3:ListBucket", EvidenceBucket)]),
         ],
     ),
@@ -459,9 +471,13 @@ const RDS_READS: &[Row] = rds_read! {
 };
 
 const COST_READS: &[Row] = cost! {
-    "ce:GetAnomalies" "ce:GetCostAndUsage" "ce:GetCostForecast"
-    "ce:GetReservationCoverage" "ce:GetReservationUtilization"
-    "ce:GetSavingsPlansCoverage" "ce:GetSavingsPlansUtilization"
+    "ce:GetCostAndUsage": "";
+    "ce:GetCostForecast": "";
+    "ce:GetAnomalies": COMMITTED;
+    "ce:GetReservationCoverage": COMMITTED;
+    "ce:GetReservationUtilization": COMMITTED;
+    "ce:GetSavingsPlansCoverage": COMMITTED;
+    "ce:GetSavingsPlansUtilization": COMMITTED;
 };
 
 const OWN_TAGS: &[Row] = own_tags! {
@@ -600,7 +616,7 @@ const WRITES: &[Row] = &[
         "ce:UpdateCostAllocationTagsStatus",
         &[apply(
             Part::CostTags,
-            &[g("ce:UpdateCostAllocationTagsStatus", Anywhere)],
+            &[w("ce:UpdateCostAllocationTagsStatus", Anywhere, ACTIVATES)],
         )],
     ),
     row(
@@ -721,7 +737,7 @@ const OBJECTS: &[Row] = &[
     row(
         "s3:ListObjectsV2",
         &[
-            plan(Part::Evidence, &[g("s3:ListBucket", EvidenceBucket)]),
+            plan(Part::Evidence, &[w("s3:ListBucket", EvidenceBucket, HISTORY)]),
             drill(Part::Evidence, &[g("s3:ListBucket", EvidenceBucket)]),
             drill(Part::DumpDrill, &[g("s3:ListBucket", DumpBuckets)]),
         ],

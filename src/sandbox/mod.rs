@@ -2,6 +2,7 @@
 //! strict. It is what people try opsctl on, and what property, fault and kill tests run on.
 
 pub mod alarms;
+mod health;
 pub mod ledger;
 pub mod metrics;
 mod money;
@@ -615,6 +616,10 @@ impl Cloud for Sandbox {
     }
 
     fn objects(&self) -> &dyn crate::cloud::store::ObjectStore {
+        self
+    }
+
+    fn health(&self) -> &dyn crate::cloud::health::Health {
         self
     }
 

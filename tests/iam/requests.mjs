@@ -40,6 +40,7 @@ export class World {
   constructor(account, tags = {}) {
     this.account = account;
     this.tags = new Map(Object.entries(tags));
+    this.made = [];
   }
 
   arn(service, region, rest) {
@@ -47,20 +48,23 @@ export class World {
   }
 
   note(arn, tags) {
-    this.tags.set(arn, { ...(this.tags.get(arn) ?? {}), ...tags });
+    this.made.push([arn, tags]);
   }
 
   /** The checks of one request, each {action, resource, context}; undefined: this page does not know the operation. */
   checks({ service, operation, region, params }) {
     const prefix = PREFIX[service] ?? service;
     const found = this[prefix.replaceAll("-", "_")]?.(operation, region, params);
-    return found?.map((check) => {
+    const checks = found?.map((check) => {
       const context = { "aws:RequestedRegion": region, ...tagContext(requestTags(params)), ...(check.context ?? {}) };
       const owner = check.resource.split(":")[4];
       context["aws:ResourceAccount"] = owner || check.owner || this.account;
       for (const [key, value] of Object.entries(this.tags.get(check.resource) ?? {})) context[`aws:ResourceTag/${key}`] = value;
       return { action: check.action, resource: check.resource, context };
     });
+    // What it makes is there from now on, and not before.
+    for (const [arn, tags] of this.made.splice(0)) this.tags.set(arn, { ...(this.tags.get(arn) ?? {}), ...tags });
+    return checks;
   }
 
   sts(operation) {

@@ -136,7 +136,24 @@ fn calls(role: &str) -> (Vec<Value>, Vec<Value>) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/iam/calls.json");
     let all: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
     let of = |value: &Value| value.as_array().cloned().unwrap_or_default();
-    (of(&all[role]), of(&all["dangers"][role]))
+    let mut calls = of(&all[role]);
+    if role != "drill" {
+        calls.extend(of(&all["looking"]));
+    }
+    for call in &mut calls {
+        call["assumed"] = json!(true);
+    }
+    (calls, of(&all["dangers"][role]))
+}
+
+/// Statements and actions for which the table gives a reason.
+fn explained(role: &str) -> BTreeSet<String> {
+    let ran = run(stage_3().path(), &["iam", role, "-e", "prod", "--explain", "--format", "json"]);
+    list(&parse(&ran))
+        .iter()
+        .filter(|b| !list(&b["why"]).is_empty())
+        .map(|b| format!("{} {}", b["sid"].as_str().unwrap(), b["action"].as_str().unwrap()))
+        .collect()
 }
 
 /// Every operation that the meter counted has a row in the table.
@@ -155,7 +172,7 @@ fn all_in_table(ran: &Ran) {
 }
 
 /// The runs of a whole day at stage 3, each with what it asked AWS.
-fn record() -> (Value, Value, Value) {
+fn record() -> (Value, [Value; 3]) {
     let emulator = moto();
     let small = [
         "--buckets",
@@ -179,7 +196,7 @@ fn record() -> (Value, Value, Value) {
     ];
     emulator.python("seed.py", &small);
     emulator.python("seed_money.py", &[]);
-    emulator.object("shop-opsctl", "readme", b"evidence and lock");
+    emulator.python("objects.py", &["bucket", "shop-opsctl"]);
     dumps();
     put(&emulator, "custom", &[]);
     let dir = stage_3();
@@ -229,6 +246,14 @@ fn record() -> (Value, Value, Value) {
     let changed = WORKSPACE.replace("monthly_budget_usd = 900", "monthly_budget_usd = 700");
     std::fs::write(dir.path().join("opsctl.toml"), changed).unwrap();
     apply(&["--control", "budgets"]);
+    // Cost Explorer alone knows the ARNs of what was made.
+    let anomaly: Value = serde_json::from_str(&emulator.python("anomaly_arns.py", &[])).unwrap();
+    let mut tags = json!({});
+    for (arn, name) in anomaly.as_object().unwrap() {
+        if name.as_str().unwrap().starts_with("opsctl-shop-prod") {
+            tags[arn] = json!({ "opsctl:managed": "shop/prod" });
+        }
+    }
     let saved = dir.path().join("destroy.json");
     let saved = saved.to_str().unwrap();
     let ran = emulator.opsctl(
@@ -275,23 +300,23 @@ fn record() -> (Value, Value, Value) {
             "dangers": dangers,
         })
     };
-    (all("plan", plan), all("apply", apply), all("drill", drill))
+    (tags, [all("plan", plan), all("apply", apply), all("drill", drill)])
 }
 
 #[test]
 fn the_policies_of_stage_3_are_sufficient_and_minimal_by_an_independent_evaluator() {
-    let (plan, apply, drill) = record();
-    let drilled = json!({ "opsctl:drill": "r" });
-    let ours = json!({ "opsctl:managed": "shop/prod" });
+    let (mut tags, [plan, apply, drill]) = record();
+    for arn in ["anomalysubscription/ours", "anomalymonitor/ours"] {
+        tags[format!("arn:aws:ce::123456789012:{arn}")] = json!({ "opsctl:managed": "shop/prod" });
+    }
     let question = json!({
         "account": ACCOUNT,
-        "tags": {
-            "arn:aws:rds:eu-west-1:123456789012:db:drill-orders-202611220800": drilled,
-            "arn:aws:ce::123456789012:anomalysubscription/ours": ours,
-            "arn:aws:ce::123456789012:anomalymonitor/ours": ours,
-        },
+        "tags": tags,
         "roles": { "plan": plan, "apply": apply, "drill": drill },
     });
+    // To be looked at by hand: node tests/iam/evaluate.mjs < it
+    let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join("iam-question.json");
+    std::fs::write(kept, question.to_string()).unwrap();
     let answer = judge(&question);
     for role in ["plan", "apply", "drill"] {
         let verdict = &answer[role];
@@ -314,19 +339,21 @@ fn the_policies_of_stage_3_are_sufficient_and_minimal_by_an_independent_evaluato
         empty("superfluous");
         assert!(verdict["checks"].as_u64().unwrap() > 20, "{verdict}");
         assert!(verdict["dangers"].as_u64().unwrap() > 5);
-        let used = verdict["used"].as_object().unwrap();
-        let unused: Vec<String> = list(&question["roles"][role]["policies"])
-            .iter()
+        // Each action is taken by a call that was recorded, or by one that is assumed, and the table
+        // says why.
+        let why = explained(role);
+        for statement in list(&question["roles"][role]["policies"])
+            .into_iter()
             .flat_map(|p| list(&p["Statement"]))
-            .flat_map(|s| {
-                let sid = s["Sid"].as_str().unwrap();
-                list(&s["Action"])
-                    .into_iter()
-                    .map(move |a| format!("{sid} {}", a.as_str().unwrap()))
-            })
-            .filter(|key| !used.contains_key(key))
-            .collect();
-        assert!(unused.is_empty(), "{role}: no call needs {unused:#?}");
+        {
+            for action in list(&statement["Action"]) {
+                let key = format!("{} {}", statement["Sid"].as_str().unwrap(), action.as_str().unwrap());
+                let recorded = verdict["recorded"].get(&key).is_some();
+                let assumed = verdict["used"].get(&key).is_some();
+                assert!(recorded || assumed, "{role}: no call needs {key}");
+                assert!(recorded || why.contains(&key), "{role}: {key} is not recorded, and the table does not say why");
+            }
+        }
         println!(
             "{role}: {} recorded requests, {} different checks, {} dangers refused, {} statements",
             question["roles"][role]["recorded"],
