@@ -20,6 +20,7 @@ pub mod cloud;
 pub mod config;
 pub mod controls;
 pub mod cost;
+pub mod doctor;
 pub mod drill;
 pub mod iam;
 pub mod inventory;

@@ -77,14 +77,10 @@ impl Health for AwsCloud {
         let account = answer
             .account
             .ok_or_else(|| error::own(WHO, "NoAccount", "the answer names no account"))?;
-        let credentials = clients
-            .credentials()
-            .await
-            .ok()
-            .map(|held| Credentials {
-                source: session.credentials_tried(),
-                expires: held.expiry().and_then(|at| Timestamp::try_from(at).ok()),
-            });
+        let credentials = clients.credentials().await.ok().map(|held| Credentials {
+            source: session.credentials_tried(),
+            expires: held.expiry().and_then(|at| Timestamp::try_from(at).ok()),
+        });
         let clock_ahead_seconds = *ahead.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(Caller {
             account,
@@ -106,7 +102,11 @@ impl Health for AwsCloud {
         let arn = caller.arn.as_deref().unwrap_or_default();
         let mut sources = principals(arn).into_iter();
         let mut source = sources.next().ok_or_else(|| {
-            error::own(SIMULATE, "NoPrincipal", format!("IAM cannot be asked about {arn}"))
+            error::own(
+                SIMULATE,
+                "NoPrincipal",
+                format!("IAM cannot be asked about {arn}"),
+            )
         })?;
         let mut out = Vec::new();
         for case in cases {
@@ -140,7 +140,10 @@ fn principals(arn: &str) -> Vec<String> {
         return Vec::new();
     };
     let (partition, account) = (parsed.partition, parsed.account);
-    match (parsed.service, parsed.resource.split('/').collect::<Vec<_>>().as_slice()) {
+    match (
+        parsed.service,
+        parsed.resource.split('/').collect::<Vec<_>>().as_slice(),
+    ) {
         ("iam", ["user", ..]) => vec![arn.to_owned()],
         ("sts", ["assumed-role", role, ..]) => {
             let at = |path: &str| format!("arn:{partition}:iam::{account}:role/{path}{role}");
@@ -174,7 +177,10 @@ fn form(source: &str, case: &Case) -> String {
         };
         pairs.push((format!("{entry}.ContextKeyType"), kind.to_owned()));
         for (j, value) in values.iter().enumerate() {
-            pairs.push((format!("{entry}.ContextKeyValues.member.{}", j + 1), value.clone()));
+            pairs.push((
+                format!("{entry}.ContextKeyValues.member.{}", j + 1),
+                value.clone(),
+            ));
         }
     }
     let parts: Vec<String> = pairs
@@ -248,8 +254,13 @@ async fn once(region: &Region, body: &str) -> Result<Vec<Ruling>, CloudError> {
         .into();
     let kind = "application/x-www-form-urlencoded; charset=utf-8";
     let plain = [("content-type", kind)];
-    let request = SignableRequest::new("POST", &url, plain.into_iter(), SignableBody::Bytes(body.as_bytes()))
-        .map_err(|e| broken(e.to_string()))?;
+    let request = SignableRequest::new(
+        "POST",
+        &url,
+        plain.into_iter(),
+        SignableBody::Bytes(body.as_bytes()),
+    )
+    .map_err(|e| broken(e.to_string()))?;
     let (instructions, _) = sign(request, &params)
         .map_err(|e| broken(e.to_string()))?
         .into_parts();
@@ -269,7 +280,11 @@ async fn once(region: &Region, body: &str) -> Result<Vec<Ruling>, CloudError> {
     let (status, text) = answer.map_err(|why| error::own(SIMULATE, "connection", why))?;
     match status {
         200..=299 => rulings(&text),
-        501 => Err(error::own(SIMULATE, error::NOT_IMPLEMENTED, "this endpoint has no such operation")),
+        501 => Err(error::own(
+            SIMULATE,
+            error::NOT_IMPLEMENTED,
+            "this endpoint has no such operation",
+        )),
         _ => {
             let told = elements(&text, &["Code", "Message"]);
             let find = |name: &str| told.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone());
@@ -287,7 +302,10 @@ fn elements(xml: &str, names: &[&str]) -> Vec<(String, String)> {
     for token in Tokenizer::from(xml).map_while(Result::ok) {
         match token {
             Token::ElementStart { local, .. } => open.push(local.as_str().to_owned()),
-            Token::ElementEnd { end: ElementEnd::Close(..) | ElementEnd::Empty, .. } => {
+            Token::ElementEnd {
+                end: ElementEnd::Close(..) | ElementEnd::Empty,
+                ..
+            } => {
                 open.pop();
             }
             Token::Text { text } => {
@@ -318,7 +336,11 @@ fn rulings(xml: &str) -> Result<Vec<Ruling>, CloudError> {
         }
     }
     match out.is_empty() {
-        true => Err(error::own(SIMULATE, "NoResults", "the answer holds no decision")),
+        true => Err(error::own(
+            SIMULATE,
+            "NoResults",
+            "the answer holds no decision",
+        )),
         false => Ok(out),
     }
 }
@@ -364,11 +386,17 @@ mod tests {
         let case = Case {
             actions: vec!["s3:GetObject".to_owned()],
             resource: "arn:aws:s3:::b/k &=+ü".to_owned(),
-            context: vec![("aws:RequestedRegion".to_owned(), vec!["eu-west-1".to_owned()])],
+            context: vec![(
+                "aws:RequestedRegion".to_owned(),
+                vec!["eu-west-1".to_owned()],
+            )],
             operations: Vec::new(),
         };
         let form = form("arn:aws:iam::123456789012:role/ci", &case);
-        assert!(form.contains("ResourceArns.member.1=arn%3Aaws%3As3%3A%3A%3Ab%2Fk%20%26%3D%2B%C3%BC"), "{form}");
+        assert!(
+            form.contains("ResourceArns.member.1=arn%3Aaws%3As3%3A%3A%3Ab%2Fk%20%26%3D%2B%C3%BC"),
+            "{form}"
+        );
         assert!(form.contains("ContextEntries.member.1.ContextKeyValues.member.1=eu-west-1"));
     }
 }

@@ -29,8 +29,12 @@ pub struct Post<'a> {
 /// Why nothing came back, without the address.
 pub async fn post(post: Post<'_>) -> Result<(u16, String), String> {
     let mut request = HttpRequest::new(SdkBody::from(post.body));
-    request.set_method("POST").map_err(|_| "not a method".to_owned())?;
-    request.set_uri(post.url).map_err(|_| "it is not a URL".to_owned())?;
+    request
+        .set_method("POST")
+        .map_err(|_| "not a method".to_owned())?;
+    request
+        .set_uri(post.url)
+        .map_err(|_| "it is not a URL".to_owned())?;
     for (name, value) in post.headers {
         request
             .headers_mut()
@@ -42,10 +46,7 @@ pub async fn post(post: Post<'_>) -> Result<(u16, String), String> {
         .tls_provider(Provider::Rustls(CryptoMode::Ring))
         .build();
     let sent = async {
-        let answer = connector
-            .call(request)
-            .await
-            .map_err(|e| because(&e))?;
+        let answer = connector.call(request).await.map_err(|e| because(&e))?;
         let status = answer.status().as_u16();
         let mut body = ByteStream::new(answer.into_body());
         let mut text = Vec::new();

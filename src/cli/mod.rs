@@ -12,6 +12,7 @@ mod explain;
 mod iam;
 mod init;
 mod metrics;
+mod notify;
 mod plan;
 mod sandbox;
 mod schema;
@@ -352,7 +353,7 @@ impl Global {
         }
     }
 
-    fn print_failure(&self, failure: &Failure) {
+    pub fn print_failure(&self, failure: &Failure) {
         let colour = self.colour_on(std::io::stderr().is_terminal());
         let text = match &failure.diagnostics {
             Some(found) => render::diagnostics::render(&found.0.sources, &found.1, colour),

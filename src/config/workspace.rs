@@ -192,8 +192,8 @@ pub enum NotifyOn {
     /// When the result is another one than the last time.
     Change,
     /// When something needs attention, or could not be seen.
-    #[default]
     Attention,
+    #[default]
     Always,
 }
 
@@ -222,6 +222,13 @@ pub struct AcceptUnobserved {
     pub reason: String,
     /// The last day on which it is accepted.
     pub until: Sourced<Day>,
+}
+
+/// Whether it is the ARN of a topic.
+pub fn is_topic_arn(arn: &str) -> bool {
+    Arn::parse(arn).is_some_and(|a| {
+        a.service == "sns" && is_account(a.account) && is_region(a.region) && !a.resource.is_empty()
+    })
 }
 
 impl Evidence {
@@ -393,6 +400,32 @@ impl Workspace {
                     format!(
                         "[{table}] names the environment `{}`, which is not configured",
                         environment.value
+                    ),
+                ));
+            }
+        }
+        for target in self.notify.iter().flat_map(|n| &n.targets) {
+            let topic = target.strip_prefix("sns:");
+            if !matches!(target.value.as_str(), "slack" | "url") && !topic.is_some_and(is_topic_arn)
+            {
+                out.push(
+                    Diagnostic::error(
+                        target.origin,
+                        format!("`{}` is not a target of [notify]", target.value),
+                    )
+                    .with_help("\"sns:TOPIC-ARN\", \"slack\" or \"url\": addresses are secrets, and stand in OPSCTL_SLACK_WEBHOOK and OPSCTL_NOTIFY_URL"),
+                );
+            } else if let Some(arn) = topic.and_then(Arn::parse)
+                && !self
+                    .environments
+                    .values()
+                    .any(|e| e.account.value == arn.account)
+            {
+                out.push(Diagnostic::error(
+                    target.origin,
+                    format!(
+                        "`{}`: no environment has the account {}",
+                        target.value, arn.account
                     ),
                 ));
             }

@@ -156,8 +156,14 @@ const READS: &[Row] = &[
     row(
         "iam:SimulatePrincipalPolicy",
         &[
-            plan(Part::Simulate, &[w("iam:SimulatePrincipalPolicy", OwnRole, DOCTOR)]),
-            drill(Part::Simulate, &[w("iam:SimulatePrincipalPolicy", OwnRole, DOCTOR)]),
+            plan(
+                Part::Simulate,
+                &[w("iam:SimulatePrincipalPolicy", OwnRole, DOCTOR)],
+            ),
+            drill(
+                Part::Simulate,
+                &[w("iam:SimulatePrincipalPolicy", OwnRole, DOCTOR)],
+            ),
         ],
     ),
     row(
@@ -181,7 +187,10 @@ const READS: &[Row] = &[
         "s3:HeadBucket",
         &[
             drill(Part::DumpDrill, &[g("s3:ListBucket", DumpBuckets)]),
-            plan(Part::Evidence, &[w("s3:ListBucket", EvidenceBucket, HISTORY)]),
+            plan(
+                Part::Evidence,
+                &[w("s3:ListBucket", EvidenceBucket, HISTORY)],
+            ),
             drill(Part::Evidence, &[g("s3:ListBucket", EvidenceBucket)]),
         ],
     ),
@@ -737,7 +746,10 @@ const OBJECTS: &[Row] = &[
     row(
         "s3:ListObjectsV2",
         &[
-            plan(Part::Evidence, &[w("s3:ListBucket", EvidenceBucket, HISTORY)]),
+            plan(
+                Part::Evidence,
+                &[w("s3:ListBucket", EvidenceBucket, HISTORY)],
+            ),
             drill(Part::Evidence, &[g("s3:ListBucket", EvidenceBucket)]),
             drill(Part::DumpDrill, &[g("s3:ListBucket", DumpBuckets)]),
         ],

@@ -148,11 +148,20 @@ fn calls(role: &str) -> (Vec<Value>, Vec<Value>) {
 
 /// Statements and actions for which the table gives a reason.
 fn explained(role: &str) -> BTreeSet<String> {
-    let ran = run(stage_3().path(), &["iam", role, "-e", "prod", "--explain", "--format", "json"]);
+    let ran = run(
+        stage_3().path(),
+        &["iam", role, "-e", "prod", "--explain", "--format", "json"],
+    );
     list(&parse(&ran))
         .iter()
         .filter(|b| !list(&b["why"]).is_empty())
-        .map(|b| format!("{} {}", b["sid"].as_str().unwrap(), b["action"].as_str().unwrap()))
+        .map(|b| {
+            format!(
+                "{} {}",
+                b["sid"].as_str().unwrap(),
+                b["action"].as_str().unwrap()
+            )
+        })
         .collect()
 }
 
@@ -218,6 +227,9 @@ fn record() -> (Value, [Value; 3]) {
     json(&["plan"]);
     json(&["audit"]);
     json(&["metrics", "check"]);
+    // The topic is not made yet: what counts is that it was asked.
+    let ran = emulator.opsctl(dir.path(), &["audit", "tags", "--notify"]);
+    assert!(ran.stderr.contains("sns:Publish"), "{}", ran.stderr);
     let plan = taken();
 
     let apply = |args: &[&str]| {
@@ -277,11 +289,22 @@ fn record() -> (Value, [Value; 3]) {
     let apply = taken();
 
     let scratch = open_folder();
+    emulator.python("topic_queue.py", &["make", "ops-alerts"]);
+    taken();
     let ran = drill(
         &emulator,
         dir.path(),
         scratch.path(),
-        &["drill", "run", "custom", "--format", "json"],
+        &[
+            "drill",
+            "run",
+            "custom",
+            "--format",
+            "json",
+            "--notify",
+            "--notify-on",
+            "always",
+        ],
     );
     assert_eq!(ran.code, 0, "{}\n{}", ran.stderr, ran.stdout);
     all_in_table(&ran);
@@ -300,7 +323,10 @@ fn record() -> (Value, [Value; 3]) {
             "dangers": dangers,
         })
     };
-    (tags, [all("plan", plan), all("apply", apply), all("drill", drill)])
+    (
+        tags,
+        [all("plan", plan), all("apply", apply), all("drill", drill)],
+    )
 }
 
 #[test]
@@ -347,11 +373,18 @@ fn the_policies_of_stage_3_are_sufficient_and_minimal_by_an_independent_evaluato
             .flat_map(|p| list(&p["Statement"]))
         {
             for action in list(&statement["Action"]) {
-                let key = format!("{} {}", statement["Sid"].as_str().unwrap(), action.as_str().unwrap());
+                let key = format!(
+                    "{} {}",
+                    statement["Sid"].as_str().unwrap(),
+                    action.as_str().unwrap()
+                );
                 let recorded = verdict["recorded"].get(&key).is_some();
                 let assumed = verdict["used"].get(&key).is_some();
                 assert!(recorded || assumed, "{role}: no call needs {key}");
-                assert!(recorded || why.contains(&key), "{role}: {key} is not recorded, and the table does not say why");
+                assert!(
+                    recorded || why.contains(&key),
+                    "{role}: {key} is not recorded, and the table does not say why"
+                );
             }
         }
         println!(

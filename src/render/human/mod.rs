@@ -5,6 +5,7 @@ mod audit;
 mod change;
 mod columns;
 mod cost;
+mod doctor;
 mod drill;
 mod explain;
 mod report;
@@ -15,6 +16,7 @@ pub use apply::apply;
 pub use audit::audit;
 pub(in crate::render) use cost::{aside, price_ahead};
 pub use cost::{cost, cost_explained};
+pub use doctor::doctor;
 pub use drill::{drill_list, drill_plans, drill_swept, drill_verified, drills};
 pub use explain::{catalog, explain};
 
