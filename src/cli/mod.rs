@@ -10,8 +10,10 @@ mod doctor;
 mod drill;
 mod evidence;
 mod explain;
+mod iam;
 mod init;
 mod metrics;
+mod notify;
 mod pager;
 mod plan;
 mod report;
@@ -248,6 +250,7 @@ pub enum Command {
     #[command(subcommand)]
     Metrics(metrics::MetricsCommand),
     Doctor(doctor::DoctorArgs),
+    Iam(iam::IamArgs),
     Audit(audit::AuditArgs),
     Explain(explain::ExplainArgs),
     /// What people read: pages to review, print and send
@@ -382,7 +385,7 @@ impl Global {
         }
     }
 
-    fn print_failure(&self, failure: &Failure) {
+    pub fn print_failure(&self, failure: &Failure) {
         let colour = self.colour_on(std::io::stderr().is_terminal());
         let text = match &failure.diagnostics {
             Some(found) => render::diagnostics::render(&found.0.sources, &found.1, colour),
@@ -456,6 +459,7 @@ pub fn main() -> i32 {
         Command::Plan(args) => context::block_on(plan::run(&global, &args)),
         Command::Apply(args) => context::block_on(apply::run(&global, &args)),
         Command::Metrics(command) => context::block_on(metrics::run(&global, &command)),
+        Command::Iam(args) => iam::run(&global, &args),
         Command::Doctor(args) => context::block_on(doctor::run(&global, &args)),
         Command::Audit(args) => context::block_on(audit::run(&global, &args)),
         Command::Explain(args) => explain::run(&global, &args),

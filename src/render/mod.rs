@@ -12,12 +12,14 @@ pub mod html;
 pub mod human;
 pub mod junit;
 pub mod markdown;
+pub mod notice;
 pub mod sarif;
 pub mod text;
 
 mod alarms;
 mod attention;
 mod cost;
+mod doctor;
 mod group;
 mod machine;
 mod paint;

@@ -126,7 +126,7 @@ fn is_backup_bucket(policy: &Backups, resource: &Resource) -> Matched {
             let like = |glob: &&str| {
                 globset::Glob::new(glob).is_ok_and(|g| g.compile_matcher().is_match(&resource.name))
             };
-            match BACKUP_BUCKETS.iter().any(|glob| like(&glob)) {
+            match BACKUP_BUCKETS.iter().any(|glob| like(glob)) {
                 true => Matched::Yes,
                 false => Matched::No,
             }

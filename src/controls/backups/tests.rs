@@ -216,7 +216,8 @@ fn switching_backups_on_is_an_outage() {
 #[test]
 fn what_stands_in_the_way_is_a_finding_and_no_change() {
     let resolved = resolved(POLICY);
-    let cases: [(&str, fn(&mut DatabaseFact)); 4] = [
+    type Edit = fn(&mut DatabaseFact);
+    let cases: [(&str, Edit); 4] = [
         ("DBInstanceClass", |f| {
             f.pending = BTreeSet::from(["DBInstanceClass".to_owned()]);
         }),
