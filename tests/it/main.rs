@@ -16,6 +16,8 @@ mod cost_sources;
 mod drill;
 mod drill_machine;
 mod drill_rds;
+mod drill_rds_faults;
+mod drill_rds_tricks;
 mod emulator;
 mod export_files;
 mod faults;
