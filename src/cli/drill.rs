@@ -1,4 +1,5 @@
 mod look;
+pub(super) mod status;
 
 use std::io::IsTerminal;
 
@@ -17,6 +18,7 @@ use crate::drill::chain::{Bucket, Chain};
 use crate::drill::dump::Dump;
 use crate::drill::journal::new_run_id;
 use crate::drill::machine::{self, Finished, Request, money, span};
+use crate::drill::metrics::Publisher;
 use crate::drill::probe::Connection;
 use crate::drill::rds::Rds;
 use crate::drill::record::{Outcome as Result_, Record, StepRecord, Trigger, now, seconds};
@@ -53,6 +55,11 @@ pub enum DrillCommand {
         #[arg(long)]
         local: bool,
     },
+    /// When each drill passed last, and whether that is recent enough
+    ///
+    /// Looked up in the evidence bucket, then in the metric opsctl/Drill Passed, then on this machine.
+    /// Exit codes: 0 all passed within drill_every, 2 one did not, 3 it could not be seen.
+    Status(StatusArgs),
     /// Remove what killed drills left behind
     Gc {
         /// Only say what would be removed, and which guards passed
@@ -66,6 +73,17 @@ pub struct Names {
     /// Drills, as in [backups.drill.NAME]; all, if none is named
     #[arg(value_name = "NAME")]
     pub names: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    #[command(flatten)]
+    pub names: Names,
+    /// Publish the days since then as the metric opsctl/Drill DaysSincePassed, for the alarm
+    ///
+    /// Run it every night: the alarm takes two silent days as trouble.
+    #[arg(long)]
+    pub publish: bool,
 }
 
 #[derive(Debug, Args)]
@@ -84,6 +102,7 @@ pub async fn run(global: &Global, command: &DrillCommand) -> Outcome {
         DrillCommand::List(args) => look::list(global, args).await,
         DrillCommand::Show { run } => look::show(global, run.as_deref()).await,
         DrillCommand::Verify { local } => look::verify(global, *local).await,
+        DrillCommand::Status(args) => status::run(global, args).await,
         DrillCommand::Gc { dry_run } => gc(global, *dry_run).await,
     }
 }
@@ -175,6 +194,17 @@ impl Opened {
         .help("s3-dump: sources can; rds: ones in the sandbox"))
     }
 
+    /// The first region that `opsctl.toml` gives the environment, whatever the run is narrowed to.
+    fn home(&self, spec: &Spec) -> String {
+        let environments = self.session.loaded.workspace.iter();
+        let mut environments = environments.flat_map(|w| w.environments.iter());
+        let own = environments.find(|(name, _)| **name == spec.target.environment);
+        own.and_then(|(_, e)| e.regions.first())
+            .map(|r| r.value.clone())
+            .or_else(|| spec.target.regions.first().cloned())
+            .unwrap_or_default()
+    }
+
     async fn guard(&self) -> Result<(), Failure> {
         let mut targets: Vec<&Target> = self.specs.iter().map(|(s, _)| &s.target).collect();
         targets.dedup_by_key(|t| t.environment.clone());
@@ -183,7 +213,7 @@ impl Opened {
 }
 
 /// The evidence bucket, where the project has one; sandbox records never go there.
-async fn evidence<'a>(
+pub(super) async fn evidence<'a>(
     global: &Global,
     loaded: &Loaded,
     cloud: &'a dyn Cloud,
@@ -206,7 +236,7 @@ async fn evidence<'a>(
         .await
         .map_err(|e| {
             Failure::new(format!(
-                "the evidence bucket {} cannot be reached, so no drill was begun: {e}",
+                "the evidence bucket {} cannot be reached: {e}",
                 evidence.bucket
             ))
         })?;
@@ -312,6 +342,11 @@ async fn run_drills(global: &Global, args: &Names) -> Outcome {
     let listener = Shown(Progress::spinner(global, "drill"));
     let mut views = Vec::new();
     let mut refused = Vec::new();
+    let home = |spec: &Spec| opened.home(spec);
+    let publisher = Publisher {
+        cloud: session.cloud.as_ref(),
+        home: &home,
+    };
     for (spec, _) in &opened.specs {
         if interrupt.code().is_some() {
             break;
@@ -324,6 +359,7 @@ async fn run_drills(global: &Global, args: &Names) -> Outcome {
             sandbox: session.sandbox.as_deref(),
             trigger: trigger.clone(),
             bucket: bucket.as_ref(),
+            metrics: Some(&publisher),
             cancel: &interrupt.cancel,
             interrupted_by: &interrupted_by,
             listener: &listener,
@@ -336,7 +372,16 @@ async fn run_drills(global: &Global, args: &Names) -> Outcome {
             }
         };
         match machine::run(source, &request).await {
-            Ok(finished) => views.push(view(finished)),
+            Ok(finished) => {
+                let spoken = &finished.appended.record.reasons;
+                for warning in &finished.warnings {
+                    // Those of before the record stand in it.
+                    if !spoken.iter().any(|r| r.ends_with(warning.as_str())) {
+                        global.say(&format!("warning: {warning}"));
+                    }
+                }
+                views.push(view(finished));
+            }
             Err(e) => refused.push(Failure::new(format!("drill `{}`: {e}", spec.name))),
         }
     }
@@ -430,7 +475,7 @@ fn emit_records(global: &Global, opened: &Opened, views: &[DrillView]) -> Result
             global.emit_json(&document)
         }
         Format::Markdown => global.emit(&render::markdown::drills(views)),
-        _ => global.emit(&render::human::drills(views, &global.style())),
+        _ => global.show(&render::human::drills(views, &global.style())),
     }
 }
 
@@ -467,7 +512,7 @@ async fn plan(global: &Global, args: &Names) -> Outcome {
             global.emit_json(&document)?;
         }
         Format::Markdown => global.emit(&render::markdown::drill_plans(&views))?,
-        _ => global.emit(&render::human::drill_plans(&views, &global.style()))?,
+        _ => global.show(&render::human::drill_plans(&views, &global.style()))?,
     }
     Ok(code)
 }
@@ -616,7 +661,7 @@ async fn gc(global: &Global, dry_run: bool) -> Outcome {
             global.emit_json(&document)?;
         }
         Format::Markdown => global.emit(&render::markdown::drill_swept(&view))?,
-        _ => global.emit(&render::human::drill_swept(&view, &global.style()))?,
+        _ => global.show(&render::human::drill_swept(&view, &global.style()))?,
     }
     Ok(match clean {
         true => exit::OK,

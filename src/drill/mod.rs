@@ -8,6 +8,7 @@
 //! [`chain`]. Only `probe*.rs` speaks SQL.
 
 pub mod chain;
+pub mod driver;
 pub mod dump;
 pub mod expect;
 pub mod folder;
@@ -17,9 +18,12 @@ pub mod label;
 pub mod lock;
 pub mod machine;
 pub mod make;
+pub mod metrics;
 pub mod pace;
 pub mod price;
 pub mod probe;
+#[cfg(feature = "mysql")]
+pub mod probe_mysql;
 pub mod probe_seed;
 pub mod rds;
 pub mod record;
@@ -27,6 +31,7 @@ pub mod remove;
 pub mod scratch;
 pub mod source;
 pub mod spec;
+pub mod status;
 pub mod sweep;
 pub mod tools;
 pub mod trigger;

@@ -52,7 +52,7 @@ fn enumerate(name: &str, source: &str, calls: &[(&str, &str, &str)]) {
     let stage = Stage::new(6, &drill(name, source, &connect), "");
     let (stop, passwords) = server.follow(stage.moto.folder.path().join("requests.jsonl"));
     stage.rds(&json!({"states": ["creating"], "deleting": 1}));
-    let mut runs = 0;
+    let (mut runs, mut known) = (0, 0);
     let mut trouble: Vec<String> = Vec::new();
     for (service, operation, contains) in calls {
         for (mode, times, comes_through) in MODES {
@@ -79,7 +79,7 @@ fn enumerate(name: &str, source: &str, calls: &[(&str, &str, &str)]) {
             }
             let records = stage.records();
             // The account is looked at before a run begins: without it there is none.
-            let began = records.len() > runs;
+            let began = records.len() > known;
             if began {
                 runs += 1;
                 let last: &Value = records.last().unwrap();
@@ -113,6 +113,11 @@ fn enumerate(name: &str, source: &str, calls: &[(&str, &str, &str)]) {
                 trouble.push(format!("{context}: nothing met the fault"));
             }
             let swept = stage.gc(&[]);
+            known = stage.records().len();
+            let left_once = records.last().is_some_and(|r| began && r["cleanup"]["deleted"] == false);
+            if left_once && known == records.len() {
+                trouble.push(format!("{context}: no record says that what was left is gone"));
+            }
             let differs = stage.differs();
             if swept.code != 0 || !differs.is_empty() {
                 trouble.push(format!(

@@ -506,7 +506,7 @@ fn nothing_is_restored_where_it_cannot_work() {
          [backups.drill.nowhere]\nsource = \"rds:orders\"\nrestore = {{ subnet_group = \"not-there\" }}\n"
     );
     let stage = Stage::new(6, &more, "");
-    for (id, engine) in [("my", "mysql"), ("empty", "postgres")] {
+    for (id, engine) in [("my", "sqlserver-ex"), ("empty", "postgres")] {
         call(
             &stage,
             "create_db_instance",
@@ -518,7 +518,7 @@ fn nothing_is_restored_where_it_cannot_work() {
     }
     stage.rds(&json!({"forget": "db-05"}));
     for (name, code, result, why) in [
-        ("my", 1, "aborted", "feature `mysql`"),
+        ("my", 1, "aborted", "does not speak"),
         ("stale", 2, "missed_objective", "nothing was restored"),
         ("none", 2, "failed", "has no snapshot at all"),
         ("nothing", 1, "aborted", "there is no DB instance db-00"),

@@ -332,6 +332,7 @@ fn stop_of(unmade: Unmade) -> Stop {
     let backup = [
         "InvalidDBSnapshotState",
         "DBSnapshotNotFound",
+        "DBSnapshotNotFoundFault",
         "InvalidDBClusterSnapshotStateFault",
         "DBClusterSnapshotNotFoundFault",
         "InvalidRestoreFault",
