@@ -159,7 +159,7 @@ fn findings_have_an_age_and_what_goes_is_fixed() {
     let (seen, trend, one) = run(&environments, &[], 1, vec![a()]);
     assert_eq!(first_seen(&seen, 0), ("2026-11-01", None));
     assert!(seen[0].since_first_run && trend.new.is_none() && trend.since.is_none());
-    let (seen, trend, two) = run(&environments, &[one.clone()], 8, vec![a(), b()]);
+    let (seen, trend, two) = run(&environments, std::slice::from_ref(&one), 8, vec![a(), b()]);
     assert_eq!(first_seen(&seen, 0), ("2026-11-01", Some(false)));
     assert_eq!(first_seen(&seen, 1), ("2026-11-08", Some(true)));
     assert!(seen[0].since_first_run && !seen[1].since_first_run);
@@ -190,7 +190,7 @@ fn what_was_not_seen_is_neither_fixed_nor_new_when_it_is_seen_again() {
         .position(|e| e.target.environment == "prod")
         .unwrap();
     environments[prod].inventory.gaps.push(gap("prod"));
-    let (_, trend, two) = run(&environments, &[one.clone()], 8, vec![]);
+    let (_, trend, two) = run(&environments, std::slice::from_ref(&one), 8, vec![]);
     assert_eq!((trend.new, trend.fixed), (Some(0), Some(0)));
     assert!(trend.not_compared[0].contains("prod"), "{trend:?}");
     assert!(!trend.runs[1].complete && trend.runs[0].complete);
