@@ -114,7 +114,7 @@ fn explain(global: &Global, args: &AuditArgs, session: &Session) -> Outcome {
         Format::Markdown => {
             global.emit(&render::markdown::cost_explained(&explanation, &now))?;
         }
-        _ => global.emit(&render::human::cost_explained(
+        _ => global.show(&render::human::cost_explained(
             &explanation,
             &now,
             &global.style(),
@@ -267,7 +267,7 @@ fn emit(global: &Global, audit: &Audit) -> Result<(), Failure> {
             render::github::audit(audit)
         }
     };
-    global.emit(&text)
+    global.show(&text)
 }
 
 /// Adds the Markdown page to the summary of the GitHub step, where there is one. That it cannot be

@@ -12,6 +12,7 @@ mod evidence;
 mod explain;
 mod init;
 mod metrics;
+mod pager;
 mod plan;
 mod report;
 mod sandbox;
@@ -216,6 +217,16 @@ pub struct Global {
         help_heading = "Output"
     )]
     pub quiet: bool,
+    /// Print long results straight to the terminal, not through $OPSCTL_PAGER, $PAGER or less
+    #[arg(
+        long,
+        global = true,
+        env = "OPSCTL_NO_PAGER",
+        value_parser = clap::builder::FalseyValueParser::new(),
+        action = clap::ArgAction::SetTrue,
+        help_heading = "Output"
+    )]
+    pub no_pager: bool,
     /// Show more; twice: every AWS call
     #[arg(short, long, global = true, env = "OPSCTL_VERBOSE", action = clap::ArgAction::Count, help_heading = "Output")]
     pub verbose: u8,
@@ -338,6 +349,17 @@ impl Global {
                 }
             }
         }
+    }
+
+    /// Writes a result for people: to a terminal that it is too long for, through the pager.
+    pub fn show(&self, text: &str) -> Result<(), Failure> {
+        let paged = self.output.is_none()
+            && matches!(self.format, Format::Table | Format::Markdown)
+            && !self.no_pager
+            && std::io::stdin().is_terminal()
+            && std::io::stdout().is_terminal()
+            && pager::show(text);
+        if paged { Ok(()) } else { self.emit(text) }
     }
 
     /// Writes a result as JSON, without making it in memory first.
