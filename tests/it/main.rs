@@ -24,4 +24,5 @@ mod other_emulators;
 mod properties;
 mod saved_plans;
 mod scenarios;
+mod schedule;
 mod support;
