@@ -219,7 +219,8 @@ pub fn run(global: &Global, command: &ScheduleCommand) -> Outcome {
                 on_failure: args.on_failure.clone(),
                 jitter_seconds: args.common.jitter.as_secs(),
             };
-            let files = systemd::files(&start.jobs, &start.place, &settings);
+            let files =
+                systemd::files(&start.jobs, &start.place, &settings).map_err(Failure::new)?;
             if global.output.is_some() {
                 return Err(Failure::new("systemd takes one file for each unit")
                     .help("--out-dir DIR writes them there"));

@@ -16,6 +16,7 @@ pub mod machine;
 pub mod probe;
 pub mod probe_seed;
 pub mod record;
+pub mod review;
 pub mod scratch;
 pub mod source;
 pub mod spec;

@@ -12,7 +12,15 @@ pub struct Settings {
     pub jitter_seconds: u64,
 }
 
-pub fn files(jobs: &[Job], place: &Place, settings: &Settings) -> Vec<File> {
+/// # Errors
+/// The path of the binary is none that systemd takes.
+pub fn files(jobs: &[Job], place: &Place, settings: &Settings) -> Result<Vec<File>, String> {
+    if place.binary.contains(['"', '\'', '\\']) {
+        return Err(format!(
+            "{}: systemd takes no program with a quote or a backslash in its path",
+            place.binary
+        ));
+    }
     let mut out = Vec::new();
     for job in jobs {
         out.push(File {
@@ -24,7 +32,7 @@ pub fn files(jobs: &[Job], place: &Place, settings: &Settings) -> Vec<File> {
             text: timer(job, place, settings),
         });
     }
-    out
+    Ok(out)
 }
 
 /// The value of a setting that is not a command line: only `%` is special in it.

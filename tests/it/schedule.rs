@@ -56,7 +56,11 @@ bucket = "shop-evidence"
 "#;
 
 fn shop(every: &str) -> TempDir {
-    project(&[("opsctl.toml", &WORKSPACE.replace("@EVERY@", every))])
+    project(&[
+        ("opsctl.toml", &WORKSPACE.replace("@EVERY@", every)),
+        // The names are no tag values, on purpose.
+        ("policies/tags.toml", "[tags]\n"),
+    ])
 }
 
 fn python() -> PathBuf {
@@ -213,7 +217,8 @@ fn units_pass_systemd_analyze() {
     for name in ["opsctl.toml", "stacks", "policies"] {
         std::fs::rename(dir.path().join(name), hard.join(name)).expect("moved");
     }
-    let program = hard.join("opsctl");
+    let program = dir.path().join("a b 50%d $HOME").join("opsctl");
+    std::fs::create_dir(program.parent().expect("a parent")).expect("a folder");
     std::fs::copy(binary(), &program).expect("a binary");
     let (out, files) = files(
         &hard,
@@ -252,6 +257,19 @@ fn units_pass_systemd_analyze() {
             .expect("systemd-analyze runs");
         passed(&done, when);
     }
+    // systemd itself has no way to write a quote in the path of a program.
+    let quote = hard.join("opsctl");
+    let refused = opsctl(
+        &hard,
+        &[
+            "schedule",
+            "systemd",
+            "--binary",
+            quote.to_str().expect("a path"),
+        ],
+    );
+    assert_eq!(refused.code, 1);
+    assert!(refused.stderr.contains("quote"), "{}", refused.stderr);
     let service = std::fs::read_to_string(&files[0]).expect("a service");
     assert!(!service.contains("SuccessExitStatus="), "{service}");
     let asked = scheduled(&hard, &["systemd", "--tolerate-findings"]).stdout;
@@ -277,7 +295,7 @@ fn no_drill_is_ever_overdue_even_if_a_run_fails() {
         ("48h", true),
         ("24h", true),
         ("12h", true),
-        ("6h", false),
+        ("8h", false),
     ] {
         let dir = shop(every);
         let document = json(&scheduled(
