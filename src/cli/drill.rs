@@ -178,7 +178,7 @@ impl Opened {
 }
 
 /// The evidence bucket, where the project has one; sandbox records never go there.
-async fn evidence<'a>(
+pub(super) async fn evidence<'a>(
     global: &Global,
     loaded: &Loaded,
     cloud: &'a dyn Cloud,

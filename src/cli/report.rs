@@ -1,6 +1,7 @@
 //! `opsctl report`: one file per report in `report/`, each with the formats of [`super::Format`] that
 //! reports have. Pages are made from the shell in [`crate::render::html`].
 
+mod drills;
 mod tags;
 
 use clap::Subcommand;
@@ -11,11 +12,13 @@ use super::{Global, Outcome};
 /// not be seen; they do not exit with 2, whatever they show.
 #[derive(Debug, Subcommand)]
 pub enum ReportCommand {
+    Drills(drills::DrillsArgs),
     Tags(tags::TagsArgs),
 }
 
 pub async fn run(global: &Global, command: &ReportCommand) -> Outcome {
     match command {
+        ReportCommand::Drills(args) => drills::run(global, args).await,
         ReportCommand::Tags(args) => tags::run(global, args).await,
     }
 }

@@ -192,10 +192,7 @@ fn one<'a>(
         (Some(_), Some(_), Some(_)) => State::InTime,
     };
     let measured = |of: fn(&Record) -> Option<f64>| {
-        records
-            .iter()
-            .filter_map(|r| of(r))
-            .max_by(f64::total_cmp)
+        records.iter().filter_map(|r| of(r)).max_by(f64::total_cmp)
     };
     let objective = |now: Option<Duration>, then: fn(&Record) -> Option<f64>| match asked {
         Some(_) => now.map(seconds),
@@ -327,7 +324,12 @@ pub mod tests {
             record("orders", "2026-02-01T03:00:00Z", Outcome::Failed, 100.0),
             record("orders", "2026-02-03T03:00:00Z", Outcome::Aborted, 1.0),
             record("orders", "2026-02-05T03:00:00Z", Outcome::Passed, 1800.0),
-            record("old", "2026-03-01T03:00:00Z", Outcome::MissedObjective, 9000.0),
+            record(
+                "old",
+                "2026-03-01T03:00:00Z",
+                Outcome::MissedObjective,
+                9000.0,
+            ),
         ];
         let review = review(
             &records,
@@ -354,14 +356,24 @@ pub mod tests {
 
     #[test]
     fn what_never_passed_is_not_in_time() {
-        let records = [record("orders", "2026-11-21T03:00:00Z", Outcome::Aborted, 1.0)];
+        let records = [record(
+            "orders",
+            "2026-11-21T03:00:00Z",
+            Outcome::Aborted,
+            1.0,
+        )];
         let state = |records: &[Record], wanted: &Wanted| {
             let (from, to) = (time("2025-11-22T00:00:00Z"), time("2026-11-22T00:00:00Z"));
             review(records, std::slice::from_ref(wanted), from, to).sources[0].state
         };
         assert_eq!(state(&records, &wanted(30)), State::Never);
         assert_eq!(state(&[], &wanted(30)), State::Never);
-        let passed = [record("orders", "2026-11-21T03:00:00Z", Outcome::Passed, 1.0)];
+        let passed = [record(
+            "orders",
+            "2026-11-21T03:00:00Z",
+            Outcome::Passed,
+            1.0,
+        )];
         assert_eq!(state(&passed, &wanted(30)), State::InTime);
         let any = Wanted {
             every: None,
@@ -369,7 +381,12 @@ pub mod tests {
         };
         assert_eq!(state(&passed, &any), State::NoCadence);
         // A pass before the period still counts.
-        let early = [record("orders", "2025-10-01T03:00:00Z", Outcome::Passed, 1.0)];
+        let early = [record(
+            "orders",
+            "2025-10-01T03:00:00Z",
+            Outcome::Passed,
+            1.0,
+        )];
         assert_eq!(state(&early, &wanted(500)), State::InTime);
         assert_eq!(state(&early, &wanted(30)), State::Overdue);
     }

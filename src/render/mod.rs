@@ -18,6 +18,7 @@ pub mod text;
 mod alarms;
 mod attention;
 mod cost;
+pub mod drills;
 mod group;
 mod machine;
 mod paint;

@@ -436,7 +436,7 @@ pub fn bar(percent: Option<Decimal>, tone: &str) -> Value {
     ))
 }
 
-fn html(raw: &str) -> String {
+pub(super) fn html(raw: &str) -> String {
     escape(raw)
         .replace('&', "&amp;")
         .replace('<', "&lt;")

@@ -36,8 +36,10 @@
 //!   sorted by comes along with its text.
 
 pub mod chart;
+pub mod drills;
 pub mod table;
 pub mod tags;
+pub mod timeline;
 
 use base64::Engine;
 use jiff::Timestamp;
@@ -48,7 +50,10 @@ use sha2::{Digest, Sha256};
 
 use super::text::escape;
 
-const STYLE: &str = include_str!("templates/style.css");
+const STYLE: &str = concat!(
+    include_str!("templates/style.css"),
+    include_str!("templates/sheets.css")
+);
 const SCRIPT: &str = include_str!("templates/script.js");
 
 /// All templates, by the name by which they extend and import each other.
@@ -56,6 +61,7 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("page.html", include_str!("templates/page.html")),
     ("parts.html", include_str!("templates/parts.html")),
     ("tags.html", include_str!("templates/tags.html")),
+    ("drills.html", include_str!("templates/drills.html")),
     #[cfg(test)]
     ("sample.html", include_str!("templates/sample.html")),
 ];

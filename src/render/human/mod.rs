@@ -6,6 +6,7 @@ mod change;
 mod columns;
 mod cost;
 mod drill;
+mod drill_report;
 mod explain;
 mod report;
 mod unobserved;
@@ -16,6 +17,7 @@ pub use audit::audit;
 pub(in crate::render) use cost::{aside, price_ahead};
 pub use cost::{cost, cost_explained};
 pub use drill::{drill_list, drill_plans, drill_swept, drill_verified, drills};
+pub use drill_report::drill_report;
 pub use explain::{catalog, explain};
 
 use super::alarms::Digest;

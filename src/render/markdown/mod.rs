@@ -8,6 +8,7 @@ mod audit;
 mod block;
 mod cost;
 mod drill;
+mod drill_report;
 pub(super) mod escape;
 mod explain;
 mod plan;
@@ -16,6 +17,7 @@ pub use apply::apply;
 pub use audit::audit;
 pub use cost::{cost, cost_explained};
 pub use drill::{drill_list, drill_plans, drill_swept, drill_verified, drills};
+pub use drill_report::drill_report;
 pub use explain::{catalog, explain, help};
 pub use plan::plan;
 
