@@ -6,9 +6,9 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::context::{Interrupt, Progress};
-use super::session::{Session, aws, guard, load, project_dir, sandbox_state, state_dir, target};
+use super::evidence::Evidence;
+use super::session::{Session, aws, guard, load, project_dir, sandbox_state, state_dir};
 use super::{Failure, Format, Global, Outcome, exit, json_head};
-use crate::cloud::store::BucketPlace;
 use crate::cloud::{Cloud, Target};
 use crate::config::Loaded;
 use crate::config::source::suggest;
@@ -183,41 +183,15 @@ pub(super) async fn evidence<'a>(
     loaded: &Loaded,
     cloud: &'a dyn Cloud,
 ) -> Result<Option<Bucket<'a>>, Failure> {
-    let (Some(workspace), None) = (&loaded.workspace, &global.sandbox) else {
-        return Ok(None);
-    };
-    let Some(evidence) = &workspace.evidence else {
-        return Ok(None);
-    };
-    let Some(environment) = workspace.environments.get(&evidence.environment.value) else {
-        return Ok(None);
-    };
-    let target = target(&evidence.environment, environment);
-    guard(cloud, &[&target]).await?;
-    let asked_in = target.regions.first().cloned().unwrap_or_default();
-    let region = cloud
-        .objects()
-        .bucket_region(&target, &asked_in, &evidence.bucket)
-        .await
-        .map_err(|e| {
-            Failure::new(format!(
-                "the evidence bucket {} cannot be reached, so no drill was begun: {e}",
-                evidence.bucket
-            ))
-        })?;
-    let prefix = match evidence.prefix.as_str() {
-        "" => String::new(),
-        prefix if prefix.ends_with('/') => prefix.to_owned(),
-        prefix => format!("{prefix}/"),
-    };
-    Ok(Some(Bucket {
+    let found = super::evidence::place(global, loaded, cloud).await;
+    let found = found.map_err(|mut failure| {
+        failure.message.push_str("; no drill was begun");
+        failure
+    })?;
+    Ok(found.map(|Evidence { place, prefix }| Bucket {
         store: cloud.objects(),
-        place: BucketPlace {
-            target,
-            region,
-            bucket: evidence.bucket.clone(),
-        },
-        prefix: format!("{prefix}{}/", workspace.project.name.value),
+        place,
+        prefix,
     }))
 }
 

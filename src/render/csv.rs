@@ -3,6 +3,8 @@
 use super::text::{decimal, escape};
 use crate::audit::Audit;
 use crate::drill::review::Review;
+use crate::report::cost::CostReport;
+use crate::report::tags::{Problem, TagReport};
 
 const HEAD: [&str; 15] = [
     "id",
@@ -27,27 +29,94 @@ const HEAD: [&str; 15] = [
 /// # Errors
 /// What the writer says.
 pub fn audit(audit: &Audit) -> Result<String, String> {
-    let rows = audit.findings.iter().map(|finding| {
-        let fails = !finding.in_baseline && finding.severity >= audit.summary.fail_on;
-        vec![
-            cell(&finding.id),
-            cell(finding.severity.as_str()),
-            cell(finding.control.as_str()),
-            cell(finding.address.environment()),
-            cell(finding.address.as_str()),
-            cell(&finding.arn),
-            cell(&finding.message),
-            cell(&finding.evidence),
-            cell(&finding.remediation),
-            cell(&finding.policy.file),
-            finding.policy.line.to_string(),
-            cell(&finding.policy.rule),
-            amount(finding.monthly_cost_usd.as_deref().unwrap_or_default()),
-            finding.in_baseline.to_string(),
-            fails.to_string(),
-        ]
-    });
-    table(&HEAD, rows)
+    write(
+        &HEAD,
+        audit.findings.iter().map(|finding| {
+            let fails = !finding.in_baseline && finding.severity >= audit.summary.fail_on;
+            let line = finding.policy.line.to_string();
+            [
+                cell(&finding.id),
+                cell(finding.severity.as_str()),
+                cell(finding.control.as_str()),
+                cell(finding.address.environment()),
+                cell(finding.address.as_str()),
+                cell(&finding.arn),
+                cell(&finding.message),
+                cell(&finding.evidence),
+                cell(&finding.remediation),
+                cell(&finding.policy.file),
+                line,
+                cell(&finding.policy.rule),
+                amount(finding.monthly_cost_usd.as_deref().unwrap_or_default()),
+                finding.in_baseline.to_string(),
+                fails.to_string(),
+            ]
+        }),
+    )
+}
+
+const TAGS_HEAD: [&str; 20] = [
+    "address",
+    "environment",
+    "region",
+    "type",
+    "name",
+    "arn",
+    "compliant",
+    "severity",
+    "findings",
+    "what",
+    "owner",
+    "owner_source",
+    "first_seen",
+    "age_days",
+    "since_first_run",
+    "new",
+    "month_to_date",
+    "currency",
+    "fix_command",
+    "fix_text",
+];
+
+/// The resources of a tag report, one line each.
+///
+/// # Errors
+/// What the writer says.
+pub fn tags(report: &TagReport) -> Result<String, String> {
+    let currency = report.spend.currency.as_deref().unwrap_or_default();
+    write(
+        &TAGS_HEAD,
+        report.resources.iter().map(|one| {
+            let list = |pick: fn(&Problem) -> &str| {
+                let texts: Vec<&str> = one.findings.iter().map(pick).collect();
+                cell(&texts.join("; "))
+            };
+            let text = |text: &Option<String>| cell(text.as_deref().unwrap_or_default());
+            let owner = one.owner.as_ref();
+            [
+                cell(&one.address),
+                cell(&one.environment),
+                cell(&one.region),
+                cell(&one.kind),
+                cell(&one.name),
+                cell(&one.arn),
+                one.compliant.to_string(),
+                cell(one.severity.as_str()),
+                list(|f| &f.id),
+                list(|f| &f.message),
+                cell(owner.map_or("", |o| &o.name)),
+                cell(owner.map_or("", |o| &o.source)),
+                text(&one.first_seen),
+                one.age_days.map_or_else(String::new, |d| d.to_string()),
+                one.since_first_run.to_string(),
+                one.new.map_or_else(String::new, |new| new.to_string()),
+                amount(one.month_to_date.as_deref().unwrap_or_default()),
+                cell(currency),
+                text(&one.fix.command),
+                cell(&one.fix.text),
+            ]
+        }),
+    )
 }
 
 /// Drills of a period, one in each row.
@@ -58,7 +127,7 @@ pub fn drills(review: &Review<'_>) -> Result<String, String> {
     let seconds = |s: Option<f64>| s.map_or_else(String::new, |s| format!("{s}"));
     let rows = review.sources.iter().flat_map(|source| {
         source.records.iter().map(move |r| {
-            vec![
+            [
                 cell(&r.run_id),
                 r.started_at.to_string(),
                 r.finished_at.to_string(),
@@ -81,7 +150,7 @@ pub fn drills(review: &Review<'_>) -> Result<String, String> {
             ]
         })
     });
-    table(
+    write(
         &[
             "run_id",
             "started_at",
@@ -107,15 +176,125 @@ pub fn drills(review: &Review<'_>) -> Result<String, String> {
     )
 }
 
-/// Rows under a head line, as RFC 4180 wants them.
-fn table(head: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Result<String, String> {
+const COST_HEAD: [&str; 10] = [
+    "environment",
+    "account",
+    "currency",
+    "month",
+    "split",
+    "name",
+    "month_to_date",
+    "previous_same_days",
+    "previous_full_month",
+    "change",
+];
+
+/// Costs in long form: the total, each day, service, region and tag value on a line of its own. What
+/// is not known is empty, never 0.
+///
+/// # Errors
+/// What the writer says.
+pub fn cost(report: &CostReport) -> Result<String, String> {
+    let mut rows: Vec<[String; 10]> = Vec::new();
+    for entry in &report.cost {
+        let mut push = |split: &str, name: &str, amounts: [&Option<String>; 4]| {
+            let [now, same, full, change] =
+                amounts.map(|a| amount(a.as_deref().unwrap_or_default()));
+            rows.push([
+                cell(entry.environment.as_deref().unwrap_or("(all)")),
+                cell(entry.account.as_deref().unwrap_or_default()),
+                cell(&entry.currency),
+                cell(entry.month.as_deref().unwrap_or_default()),
+                split.to_owned(),
+                cell(name),
+                now,
+                same,
+                full,
+                change,
+            ]);
+        };
+        let none = None;
+        push(
+            "total",
+            "",
+            [
+                &entry.month_to_date,
+                &entry.previous_same_days,
+                &entry.previous_full_month,
+                &entry.change,
+            ],
+        );
+        push("budget", "", [&entry.budget, &none, &none, &none]);
+        push(
+            "forecast",
+            "month end",
+            [&entry.forecast_month_end, &none, &none, &none],
+        );
+        push(
+            "forecast",
+            "low",
+            [&entry.forecast_low, &none, &none, &none],
+        );
+        push(
+            "forecast",
+            "high",
+            [&entry.forecast_high, &none, &none, &none],
+        );
+        for service in &entry.by_service {
+            push(
+                "service",
+                &service.name,
+                [
+                    &service.month_to_date,
+                    &service.previous_same_days,
+                    &service.previous_full_month,
+                    &service.change,
+                ],
+            );
+        }
+        for region in &entry.by_region {
+            push(
+                "region",
+                &region.name,
+                [
+                    &region.month_to_date,
+                    &none,
+                    &region.previous_full_month,
+                    &none,
+                ],
+            );
+        }
+        for (key, values) in &entry.by_tag {
+            for value in values {
+                push(
+                    &format!("tag:{}", escape(key)),
+                    &value.value,
+                    [&value.month_to_date, &none, &none, &none],
+                );
+            }
+        }
+        for day in &entry.daily {
+            push(
+                "day",
+                &day.date.to_string(),
+                [&Some(day.amount.clone()), &none, &none, &none],
+            );
+        }
+    }
+    write(&COST_HEAD, rows.into_iter())
+}
+
+fn write<const N: usize>(
+    head: &[&str; N],
+    rows: impl Iterator<Item = [String; N]>,
+) -> Result<String, String> {
+    let failed = |e: ::csv::Error| format!("CSV: {e}");
     let mut writer = ::csv::WriterBuilder::new()
         .terminator(::csv::Terminator::CRLF)
         .from_writer(Vec::new());
-    let failed = |e: ::csv::Error| format!("CSV: {e}");
     writer.write_record(head).map_err(failed)?;
     for row in rows {
-        writer.write_record(row).map_err(failed)?;
+        writer.write_record(&row).map_err(failed)?;
     }
     let bytes = writer
         .into_inner()

@@ -340,6 +340,14 @@ pub(super) fn keeps(value: Option<f64>, objective: Option<f64>) -> Option<bool> 
     Some(value? <= objective?)
 }
 
+/// A long time in whole days, a shorter one as [`span`] says it.
+pub(super) fn ago(seconds: f64) -> String {
+    match seconds {
+        s if s >= 3.0 * 86_400.0 => format!("{} d", (s / 86_400.0).round()),
+        s => span(s),
+    }
+}
+
 /// `22 November 2026, 03:30 UTC`.
 pub(super) fn time(at: Timestamp) -> String {
     at.strftime("%-d %B %Y, %H:%M UTC").to_string()

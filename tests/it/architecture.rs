@@ -56,7 +56,7 @@ fn only_the_aws_side_names_aws_crates() {
 fn only_apply_asks_the_cloud_to_write() {
     let found = lines_with(&[".execute("], &["apply/", "aws/"]);
     assert!(found.is_empty(), "{found:#?}");
-    let found = lines_with(&[".put_object("], &["apply/", "aws/", "drill/"]);
+    let found = lines_with(&[".put_object("], &["apply/", "aws/", "drill/", "history/"]);
     assert!(found.is_empty(), "{found:#?}");
 }
 
@@ -90,6 +90,7 @@ fn controls_have_no_clock_and_no_environment() {
             "config/",
             "cost/export/",
             "drill/",
+            "history/",
             "plan/file.rs",
             "cost/cache.rs",
             // A project folder for its tests.

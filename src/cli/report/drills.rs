@@ -362,7 +362,8 @@ fn text(global: &Global, report: &DrillsReport<'_>) -> Result<String, Failure> {
 fn emit(global: &Global, report: &DrillsReport<'_>) -> Result<(), Failure> {
     match global.format {
         Format::Json => {
-            let mut document = json_head("report-drills");
+            let mut document = json_head("report");
+            document["report"] = json!("drills");
             document["generated_at"] = json!(report.generated_at);
             document["sandbox"] = json!(report.sandbox);
             document["review"] = json!(report.review);

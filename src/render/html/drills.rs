@@ -12,8 +12,8 @@ use crate::drill::machine::span;
 use crate::drill::record::{Record, seconds_between};
 use crate::drill::review::{SourceReview, State};
 use crate::render::drills::{
-    DrillPage, DrillsReport, against, day, facts, headline, keeps, passes, seals, seconds, state,
-    time, tone, word,
+    DrillPage, DrillsReport, against, ago, day, facts, headline, keeps, passes, seals, seconds,
+    state, time, tone, word,
 };
 use crate::render::text::{number, plural};
 
@@ -218,6 +218,7 @@ fn figures(report: &DrillsReport<'_>) -> Vec<Figure> {
                 Some(false) => "bad",
                 None => "",
             },
+            lesser: slowest.is_some_and(|(s, _)| span(s).len() > 6),
             ..Figure::default()
         },
     ]
@@ -247,12 +248,12 @@ fn sources(report: &DrillsReport<'_>) -> Table {
                     None => "–".to_owned(),
                 })
                 .sub(match source.longest_without_seconds {
-                    Some(gap) => format!("longest without a pass: {}", span(gap)),
+                    Some(gap) => format!("longest without a pass: {}", ago(gap)),
                     None => String::new(),
                 }),
                 Cell::text(source.last_passed.map_or_else(|| "never".to_owned(), day)).sub(
                     source.last_passed.map_or_else(String::new, |at| {
-                        format!("{} ago", span(seconds_between(at, report.review.to)))
+                        format!("{} ago", ago(seconds_between(at, report.review.to)))
                     }),
                 ),
                 Cell::text(passes(source)),

@@ -36,6 +36,7 @@
 //!   sorted by comes along with its text.
 
 pub mod chart;
+pub mod cost;
 pub mod drills;
 pub mod table;
 pub mod tags;
@@ -61,6 +62,7 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("page.html", include_str!("templates/page.html")),
     ("parts.html", include_str!("templates/parts.html")),
     ("tags.html", include_str!("templates/tags.html")),
+    ("cost.html", include_str!("templates/cost.html")),
     ("drills.html", include_str!("templates/drills.html")),
     #[cfg(test)]
     ("sample.html", include_str!("templates/sample.html")),

@@ -4,7 +4,7 @@ use super::Context;
 use super::drill::drills;
 use crate::drill::machine::span;
 use crate::drill::record::seconds_between;
-use crate::render::drills::{DrillsReport, against, day, passes, state};
+use crate::render::drills::{DrillsReport, against, ago, day, passes, state};
 use crate::render::paint::{Lines, Paint};
 use crate::render::text::{escape, plural};
 use crate::render::{DrillView, Style};
@@ -53,7 +53,7 @@ pub fn drill_report(report: &DrillsReport<'_>, style: &Style) -> String {
                 source.every_seconds.map_or_else(|| "–".to_owned(), span),
                 source.last_passed.map_or_else(
                     || "never".to_owned(),
-                    |at| format!("{} ago", span(seconds_between(at, review.to))),
+                    |at| format!("{} ago", ago(seconds_between(at, review.to))),
                 ),
                 passes(source),
                 against(source.slowest_seconds, source.rto_seconds),

@@ -5,7 +5,7 @@ use super::escape::text;
 use crate::drill::machine::span;
 use crate::drill::record::seconds_between;
 use crate::render::DrillView;
-use crate::render::drills::{DrillsReport, against, day, passes, seals, state};
+use crate::render::drills::{DrillsReport, against, ago, day, passes, seals, state};
 
 /// The period, then each drill.
 pub fn drill_report(report: &DrillsReport<'_>) -> String {
@@ -94,7 +94,7 @@ fn period(out: &mut String, report: &DrillsReport<'_>) {
                 .map_or_else(|| "–".to_owned(), |s| format!("every {}", span(s))),
             source.last_passed.map_or_else(
                 || "never".to_owned(),
-                |at| format!("{}, {} ago", day(at), span(seconds_between(at, review.to)))
+                |at| format!("{}, {} ago", day(at), ago(seconds_between(at, review.to)))
             ),
             passes(source),
             against(source.slowest_seconds, source.rto_seconds),

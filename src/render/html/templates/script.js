@@ -122,6 +122,9 @@
         if (column.class) td.className = column.class;
         const value = shown(row[at]);
         if (!value) {
+          // Nothing to show.
+        } else if (Array.isArray(row[at])) {
+          td.textContent = value;
         } else if (column.kind === "severity") {
           td.append(make("span", { className: `severity ${value}`, textContent: value }));
         } else if (column.kind === "command") {
