@@ -4,6 +4,7 @@
 mod cost;
 mod drills;
 mod past;
+mod summary;
 mod tags;
 
 use clap::Subcommand;
@@ -16,6 +17,7 @@ use super::{Global, Outcome};
 pub enum ReportCommand {
     Cost(cost::CostReportArgs),
     Drills(drills::DrillsArgs),
+    Summary(summary::SummaryArgs),
     Tags(tags::TagsArgs),
 }
 
@@ -23,6 +25,7 @@ pub async fn run(global: &Global, command: &ReportCommand) -> Outcome {
     match command {
         ReportCommand::Cost(args) => cost::run(global, args).await,
         ReportCommand::Drills(args) => drills::run(global, args).await,
+        ReportCommand::Summary(args) => summary::run(global, args).await,
         ReportCommand::Tags(args) => tags::run(global, args).await,
     }
 }

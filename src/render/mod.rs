@@ -22,6 +22,7 @@ pub mod drills;
 mod group;
 mod machine;
 mod paint;
+mod summary;
 mod tags;
 mod verdict;
 mod words;

@@ -2,4 +2,5 @@
 //! costs and history are inputs; `render` makes pages of them.
 
 pub mod cost;
+pub mod summary;
 pub mod tags;

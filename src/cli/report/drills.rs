@@ -9,7 +9,8 @@ use serde_json::json;
 use crate::cli::drill::evidence;
 use crate::cli::session::{Session, aws, project_dir, state_dir};
 use crate::cli::{Failure, Format, Global, Outcome, exit, json_head};
-use crate::config::Loaded;
+use crate::cloud::Target;
+use crate::config::{Loaded, Resolved};
 use crate::drill::chain::{Bucket, Chain, Verified};
 use crate::drill::record::Record;
 use crate::drill::review::{Wanted, review};
@@ -48,8 +49,8 @@ pub struct DrillsArgs {
 }
 
 /// The records, with where each of them lies.
-struct Read {
-    records: Vec<Record>,
+pub(super) struct Read {
+    pub records: Vec<Record>,
     chains: Vec<Verified>,
     unread: Vec<String>,
     rehearsals: u64,
@@ -69,8 +70,8 @@ pub async fn run(global: &Global, args: &DrillsArgs) -> Outcome {
     }
     let dir = project_dir(global)?;
     let state = state_dir(dir.as_ref());
-    let (loaded, wanted, notes) = wanted(global, dir.is_some())?;
-    let mut read = read(global, &state, loaded.as_ref(), args).await;
+    let (loaded, wanted, notes) = asked_for(global, dir.is_some())?;
+    let mut read = read(global, &state, loaded.as_ref(), args.local).await;
     read.records
         .retain(|r| global.environments.is_empty() || global.environments.contains(&r.environment));
     let single = !args.runs.is_empty();
@@ -145,7 +146,13 @@ fn hint(global: &Global) -> Option<&'static str> {
 
 impl Read {
     fn is_whole(&self) -> bool {
-        self.unread.is_empty() && self.chains.iter().all(|c| c.broken.is_empty())
+        self.faults().is_empty()
+    }
+
+    /// What is missing, changed or unreadable.
+    pub fn faults(&self) -> Vec<String> {
+        let broken = self.chains.iter().flat_map(|c| c.broken.iter());
+        broken.chain(&self.unread).cloned().collect()
     }
 }
 
@@ -169,9 +176,8 @@ fn period(args: &DrillsArgs, now: Timestamp) -> Result<(Timestamp, Timestamp), F
     }
 }
 
-/// The project's drills with their cadence. Without a project records can be reported on all the
-/// same; what is asked for is then unknown.
-fn wanted(
+/// Without a project records can be reported on all the same; what is asked for is then unknown.
+fn asked_for(
     global: &Global,
     project: bool,
 ) -> Result<(Option<Loaded>, Vec<Wanted>, Vec<String>), Failure> {
@@ -183,25 +189,33 @@ fn wanted(
         ));
     }
     let session = Session::open(global)?;
+    let environments = session.environments(global, None)?;
+    let wanted = wanted(&environments)?;
+    Ok((Some(session.loaded), wanted, Vec::new()))
+}
+
+/// The drills of environments with their cadence.
+pub(super) fn wanted(environments: &[(Target, Resolved)]) -> Result<Vec<Wanted>, Failure> {
     let mut wanted = Vec::new();
-    for (target, resolved) in session.environments(global, None)? {
+    for (target, resolved) in environments {
         let every = resolved
             .policies
             .backups
             .as_ref()
             .and_then(|b| b.drill_every)
             .map(|p| p.0);
-        let specs = Spec::all(&target, &resolved).map_err(Failure::new)?;
+        let specs = Spec::all(target, resolved).map_err(Failure::new)?;
         wanted.extend(specs.iter().map(|spec| Wanted::of(spec, every)));
     }
-    Ok((Some(session.loaded), wanted, Vec::new()))
+    Ok(wanted)
 }
 
-async fn read(
+/// The records of this machine and of the evidence bucket.
+pub(super) async fn read(
     global: &Global,
     state: &std::path::Path,
     loaded: Option<&Loaded>,
-    args: &DrillsArgs,
+    local: bool,
 ) -> Read {
     let chain = Chain::new(state, global.sandbox.as_deref());
     let (records, _) = chain.read();
@@ -235,7 +249,7 @@ async fn read(
     let configured = loaded
         .and_then(|l| l.workspace.as_ref())
         .is_some_and(|w| w.evidence.is_some());
-    if let (Some(loaded), true, false, None) = (loaded, configured, args.local, &global.sandbox) {
+    if let (Some(loaded), true, false, None) = (loaded, configured, local, &global.sandbox) {
         let cloud = aws(global);
         match evidence(global, loaded, &cloud).await {
             Ok(Some(bucket)) => from_bucket(&bucket, &mut out).await,

@@ -113,7 +113,7 @@ pub fn page(report: &CostReport) -> Result<String, String> {
     let body = context! {
         gaps => gaps,
         sections => sections,
-        notes => report.notes,
+        notes => report.notes.iter().map(|n| sentence(n)).collect::<Vec<_>>(),
         closing => closing(&report.cost, &report.generated_at, &report.api),
     };
     super::page("cost.html", &head, body)
@@ -196,13 +196,27 @@ fn section(entry: &CostEntry, name: &str, id: &str, report: Option<&CostReport>)
         unknown_splits,
         facts: facts(entry)
             .into_iter()
+            // They have a table of their own.
+            .filter(|(label, _)| *label != "Regions")
             .map(|(label, text)| Fact {
                 label: label.to_owned(),
                 text,
             })
             .collect(),
-        notes: notes(entry),
+        notes: notes(entry).iter().map(|n| sentence(n)).collect(),
     }
+}
+
+/// With a capital letter and a full stop.
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    let first: String = letters
+        .next()
+        .into_iter()
+        .flat_map(char::to_uppercase)
+        .collect();
+    let stop = if text.ends_with('.') { "" } else { "." };
+    format!("{first}{}{stop}", letters.as_str())
 }
 
 fn money(value: Decimal) -> String {

@@ -38,6 +38,7 @@
 pub mod chart;
 pub mod cost;
 pub mod drills;
+pub mod summary;
 pub mod table;
 pub mod tags;
 pub mod timeline;
@@ -61,6 +62,7 @@ const SCRIPT: &str = include_str!("templates/script.js");
 const TEMPLATES: &[(&str, &str)] = &[
     ("page.html", include_str!("templates/page.html")),
     ("parts.html", include_str!("templates/parts.html")),
+    ("summary.html", include_str!("templates/summary.html")),
     ("tags.html", include_str!("templates/tags.html")),
     ("cost.html", include_str!("templates/cost.html")),
     ("drills.html", include_str!("templates/drills.html")),

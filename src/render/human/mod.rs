@@ -9,6 +9,7 @@ mod drill;
 mod drill_report;
 mod explain;
 mod report;
+mod summary;
 mod tags;
 mod unobserved;
 
@@ -20,6 +21,7 @@ pub use cost::{cost, cost_explained};
 pub use drill::{drill_list, drill_plans, drill_swept, drill_verified, drills};
 pub use drill_report::drill_report;
 pub use explain::{catalog, explain};
+pub use summary::summary_report;
 pub use tags::tags;
 
 use super::alarms::Digest;

@@ -12,6 +12,7 @@ mod drill_report;
 pub(super) mod escape;
 mod explain;
 mod plan;
+mod summary;
 mod tags;
 
 pub use apply::apply;
@@ -21,6 +22,7 @@ pub use drill::{drill_list, drill_plans, drill_swept, drill_verified, drills};
 pub use drill_report::drill_report;
 pub use explain::{catalog, explain, help};
 pub use plan::plan;
+pub use summary::summary;
 pub use tags::tags;
 
 use std::collections::BTreeMap;
