@@ -291,7 +291,7 @@ fn alarms(inputs: &Inputs<'_>) -> Area {
     let mut area = plain(
         inputs,
         AreaId::Alarms,
-        "of the alarms are as the policy says",
+        "alarms are as the policy says",
         "opsctl audit alarms",
     );
     if !looked_at(inputs, Control::Alarms) {
@@ -318,7 +318,7 @@ fn backups(inputs: &Inputs<'_>) -> Area {
     let mut area = plain(
         inputs,
         AreaId::Backups,
-        "of the sources restored and checked in time",
+        "sources restored and checked in time",
         "opsctl report drills",
     );
     let looked = looked_at(inputs, Control::Backups);
@@ -391,7 +391,7 @@ fn readiness(inputs: &Inputs<'_>) -> Area {
     let mut area = plain(
         inputs,
         AreaId::Readiness,
-        "of the practices of the stage are there",
+        "practices of the stage are there",
         "opsctl audit readiness",
     );
     if !looked_at(inputs, Control::Readiness) {

@@ -3,8 +3,6 @@
 mod areas;
 pub mod line;
 mod next;
-#[cfg(test)]
-mod tests;
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
