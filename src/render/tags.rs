@@ -7,13 +7,26 @@ use rust_decimal::Decimal;
 
 use super::text::{decimal, escape, number, plural};
 use crate::model::usd;
-use crate::report::tags::{Basis, Exemption, ExemptionState, Offender, TagReport, WeighedShare};
+use crate::report::tags::{
+    Basis, Exemption, ExemptionState, Offender, Problem, TagReport, WeighedShare,
+};
 
 /// `15 November 2026`.
 pub(super) fn date(rfc3339: &str) -> String {
     match rfc3339.parse::<Timestamp>() {
         Ok(at) => at.strftime("%-d %B %Y").to_string(),
         Err(_) => escape(rfc3339),
+    }
+}
+
+/// The time of an earlier run: with the hour where it was on the day of this one.
+pub(super) fn when(report: &TagReport, earlier: &str) -> String {
+    let day = |text: &str| text.get(..10).map(str::to_owned);
+    match earlier.parse::<Timestamp>() {
+        Ok(at) if day(earlier) == day(&report.generated_at) => {
+            at.strftime("%-d %B %Y, %H:%M UTC").to_string()
+        }
+        _ => date(earlier),
     }
 }
 
@@ -100,7 +113,7 @@ pub(super) fn changed(report: &TagReport) -> String {
     let at_least = if trend.sampled { "at least " } else { "" };
     let mut text = format!(
         "Since {}: {at_least}{} new",
-        date(since),
+        when(report, since),
         number(trend.new.unwrap_or_default())
     );
     match trend.fixed {
@@ -154,11 +167,17 @@ pub(super) fn owner(offender: &Offender) -> String {
 
 /// What is wrong with it, in sentences.
 pub(super) fn wrong(offender: &Offender) -> String {
-    let mut texts: Vec<String> = offender
-        .findings
-        .iter()
-        .map(|f| escape(&f.message))
-        .collect();
+    messages(offender, |_| true)
+}
+
+/// What is wrong with it that was not before.
+pub(super) fn wrong_now(offender: &Offender) -> String {
+    messages(offender, |problem| problem.new == Some(true))
+}
+
+fn messages(offender: &Offender, which: impl Fn(&Problem) -> bool) -> String {
+    let wanted = offender.findings.iter().filter(|f| which(f));
+    let mut texts: Vec<String> = wanted.map(|f| escape(&f.message)).collect();
     texts.dedup();
     texts.join("; ")
 }

@@ -29,7 +29,7 @@ expect = "> 0"
 source = "dynamodb:ledger"
 "#;
 
-fn shop() -> TempDir {
+pub fn shop() -> TempDir {
     project(&[
         ("policies/backups.toml", DRILLS),
         (
@@ -40,7 +40,7 @@ fn shop() -> TempDir {
 }
 
 /// A record as a run would leave it, so many days ago.
-fn record(drill: &str, source: &str, days: i64, result: &str, minutes: i64) -> Record {
+pub fn record(drill: &str, source: &str, days: i64, result: &str, minutes: i64) -> Record {
     let start = Timestamp::now() - SignedDuration::from_hours(24 * days);
     let at = |seconds: i64| (start + SignedDuration::from_secs(seconds)).to_string();
     let took = minutes * 60;
@@ -91,7 +91,7 @@ fn record(drill: &str, source: &str, days: i64, result: &str, minutes: i64) -> R
     .expect("a record")
 }
 
-fn keep(dir: &Path, records: Vec<Record>) {
+pub fn keep(dir: &Path, records: Vec<Record>) {
     let chain = Chain::new(&dir.join(".opsctl"), None);
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     for record in records {
@@ -102,7 +102,7 @@ fn keep(dir: &Path, records: Vec<Record>) {
 }
 
 /// Twelve months of one source, one of another that stopped, none of a third.
-fn year(dir: &Path) {
+pub fn year(dir: &Path) {
     let mut records: Vec<Record> = Vec::new();
     records.push(record(
         "users",

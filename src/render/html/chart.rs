@@ -86,8 +86,8 @@ struct Size {
 const SIZES: [Size; 2] = [
     Size {
         class: "wide",
-        width: 760.0,
-        height: 220.0,
+        width: 1080.0,
+        height: 250.0,
     },
     Size {
         class: "narrow",
@@ -144,10 +144,10 @@ impl Plot<'_> {
         if high <= low {
             high = low + 1.0;
         }
-        // Steps of 1, 2 or 5 times a power of ten, so that three to six fit.
+        // Steps of 1, 2, 2.5 or 5 times a power of ten, so that three to six fit.
         let rough = (high - low) / 4.0;
         let power = 10_f64.powf(rough.log10().floor());
-        let step = [1.0, 2.0, 5.0, 10.0]
+        let step = [1.0, 2.0, 2.5, 5.0, 10.0]
             .into_iter()
             .map(|n| n * power)
             .find(|step| *step >= rough)
@@ -517,7 +517,7 @@ mod tests {
         assert!(svg.contains("&lt;budget&gt; 65.00") && svg.contains("&quot;so&quot;"));
         assert!(!svg.contains("<budget"));
         let wide = svg.split("<svg class=\"plot narrow").next().unwrap();
-        for (name, most) in [("x", 760.0), ("y", 220.0)] {
+        for (name, most) in [("x", 1080.0), ("y", 250.0)] {
             let all = attribute(wide, "rect", name);
             assert_eq!(all.len(), 20);
             assert!(all.iter().all(|v| (0.0..most).contains(v)), "{all:?}");

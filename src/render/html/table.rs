@@ -132,6 +132,10 @@ impl Cell {
         }
     }
 
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "a cell is nothing to subtract from"
+    )]
     pub fn sub(self, sub: impl Into<String>) -> Cell {
         Cell {
             sub: sub.into(),

@@ -10,14 +10,15 @@ use super::chart::{self, Line, LineKind, Plot};
 use super::table::{Cell, Column, Explorer, Kind, Table};
 use super::{Fact, Figure, Head, Jump};
 use crate::catalog;
+use crate::model::Severity;
 use crate::render::attention;
 use crate::render::tags::{
-    ESTIMATED, age, basis, by_spend, changed, currency, date, dimensions, left, money, of, owner,
-    place, wrong,
+    ESTIMATED, age, basis, by_spend, changed, currency, dimensions, left, money, of, owner, place,
+    when, wrong, wrong_now,
 };
 use crate::render::text::{decimal, number, plural};
 use crate::render::words;
-use crate::report::tags::{ExemptionState, Offender, TagReport, WeighedShare};
+use crate::report::tags::{Basis, ExemptionState, Offender, TagReport, WeighedShare};
 
 /// Rows of the table of the worst.
 const WORST: usize = 12;
@@ -76,11 +77,11 @@ pub fn page(report: &TagReport) -> Result<String, String> {
         panels => panels(report),
         basis => basis(report),
         estimated => ESTIMATED,
-        new => (!new.is_empty()).then(|| offenders(report, &new, NEW)),
+        new => (!new.is_empty()).then(|| offenders(report, &new, NEW, true)),
         new_more => new.len().saturating_sub(NEW),
         worst => (!report.resources.is_empty()).then(|| {
             let all: Vec<&Offender> = report.resources.iter().collect();
-            offenders(report, &all, WORST)
+            offenders(report, &all, WORST, false)
         }),
         worst_more => report.resources.len().saturating_sub(WORST),
         twins => twins(report),
@@ -149,12 +150,14 @@ fn figures(report: &TagReport) -> Vec<Figure> {
         (Some(since), Some(new)) => (
             number(new),
             match trend.fixed {
-                Some(fixed) => {
-                    format!("{at_least}, since {}; {} fixed", date(since), number(fixed))
-                        .trim_start_matches(", ")
-                        .to_owned()
-                }
-                None => format!("since {}", date(since)),
+                Some(fixed) => format!(
+                    "{at_least}, since {}; {} fixed",
+                    when(report, since),
+                    number(fixed)
+                )
+                .trim_start_matches(", ")
+                .to_owned(),
+                None => format!("since {}", when(report, since)),
             },
         ),
         _ => (
@@ -248,7 +251,7 @@ fn panels(report: &TagReport) -> Vec<Table> {
         .map(|(name, shares)| Table {
             caption: format!("By {name}"),
             columns: vec![
-                Column::text("").named(name),
+                Column::text("").named(&capital(name)),
                 Column::text("Share").class("bars"),
                 Column::number("By count"),
                 Column::number("By spend"),
@@ -262,6 +265,12 @@ fn panels(report: &TagReport) -> Vec<Table> {
         .collect()
 }
 
+fn capital(word: &str) -> String {
+    let mut characters = word.chars();
+    let first = characters.next().map(|c| c.to_ascii_uppercase());
+    first.into_iter().chain(characters).collect()
+}
+
 fn panel_row(report: &TagReport, name: String, share: &WeighedShare) -> Vec<Cell> {
     let number = |text: &Option<String>| text.as_deref().and_then(decimal);
     let shown = |text: &Option<String>, none: &str| match text {
@@ -270,7 +279,12 @@ fn panel_row(report: &TagReport, name: String, share: &WeighedShare) -> Vec<Cell
     };
     let by_spend = match (&share.spend_percent, money(&share.spend)) {
         (Some(_), Some(spend)) => {
-            Cell::text(shown(&share.spend_percent, "")).sub(format!("{spend} {}", currency(report)))
+            let measured = match share.spend_basis {
+                Some(Basis::Measured) => ", measured",
+                _ => "",
+            };
+            let sub = format!("{spend} {}{measured}", currency(report));
+            Cell::text(shown(&share.spend_percent, "")).sub(sub)
         }
         _ => Cell::text(by_spend(report, share)).tone("muted"),
     };
@@ -285,14 +299,15 @@ fn panel_row(report: &TagReport, name: String, share: &WeighedShare) -> Vec<Cell
     ]
 }
 
-fn offenders(report: &TagReport, rows: &[&Offender], most: usize) -> Table {
+/// `new`: only the findings that are.
+fn offenders(report: &TagReport, rows: &[&Offender], most: usize, new: bool) -> Table {
     let money_of = format!("{} this month", currency(report));
     Table {
         columns: vec![
             Column::text("Resource").class("wide"),
             Column::text("What is wrong").class("wide"),
-            Column::text("Owner").class("wide"),
-            Column::text("Age"),
+            Column::text("Owner").class("mid"),
+            Column::text("Age").class("mid"),
             Column::number("").named(&money_of),
             Column::text("The one command")
                 .kind(Kind::Command)
@@ -311,7 +326,7 @@ fn offenders(report: &TagReport, rows: &[&Offender], most: usize) -> Table {
                 }
                 vec![
                     Cell::text(o.name.as_str()).sub(place(o)),
-                    Cell::text(wrong(o)).sub(o.severity.as_str()),
+                    Cell::text(if new { wrong_now(o) } else { wrong(o) }).sub(severity(o)),
                     Cell::text(owner(o)).tone(nobody).sub(source),
                     Cell::text(age(o)),
                     Cell::text(money(&o.month_to_date).unwrap_or_else(|| "unknown".to_owned())),
@@ -323,16 +338,24 @@ fn offenders(report: &TagReport, rows: &[&Offender], most: usize) -> Table {
     }
 }
 
+/// Said only where it stands out.
+fn severity(offender: &Offender) -> &'static str {
+    match offender.severity {
+        Severity::Critical | Severity::High => offender.severity.as_str(),
+        _ => "",
+    }
+}
+
 fn twins(report: &TagReport) -> Option<Table> {
     (!report.twins.is_empty()).then(|| Table {
         columns: vec![
             Column::text("Spelling").kind(Kind::Code).class("wide"),
             Column::text("Stands for").kind(Kind::Code).class("wide"),
-            Column::text("Kind"),
+            Column::text("Kind").class("mid"),
             Column::number("Resources"),
             Column::number("Beside the right key"),
             Column::number("Saying otherwise"),
-            Column::text("Where").class("wide"),
+            Column::text("Where").class("mid"),
             Column::text("Fix").kind(Kind::Command).class("wide"),
         ],
         rows: report
@@ -364,10 +387,10 @@ fn exemptions(report: &TagReport) -> Option<Table> {
         columns: vec![
             Column::text("Exemption").class("wide"),
             Column::text("Reason").class("wide"),
-            Column::text("Owner").class("wide"),
-            Column::text("Ends"),
+            Column::text("Owner").class("mid"),
+            Column::text("Ends").class("mid"),
             Column::number("Resources"),
-            Column::text("Where").class("wide"),
+            Column::text("Where").class("mid"),
         ],
         rows: report
             .exemptions
@@ -406,7 +429,7 @@ fn left_alone(report: &TagReport) -> Vec<String> {
     };
     say(summary.unobserved, "whose tags could not be read");
     say(summary.ignored, "with the tag opsctl:ignore");
-    say(summary.exempt, "by an exemption");
+    say(summary.exempt, "left alone by an exemption");
     out
 }
 
@@ -449,8 +472,8 @@ fn all(report: &TagReport) -> Explorer {
         Column::text("Resource").class("wide"),
         Column::text("Type").facet(),
         Column::text("Environment").facet(),
-        Column::text("Region").facet(),
-        Column::text("Owner").class("wide").facet(),
+        Column::text("Region").class("whole").facet(),
+        Column::text("Owner").class("mid").facet(),
         Column::text("Severity").kind(Kind::Severity).facet(),
         Column::text("What is wrong").class("wide"),
         Column::number("Days"),

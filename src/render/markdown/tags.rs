@@ -172,7 +172,7 @@ fn not_looked_at(out: &mut String, report: &TagReport, level: Level) {
     };
     say(report.summary.unobserved, "whose tags could not be read");
     say(report.summary.ignored, "with the tag opsctl:ignore");
-    say(report.summary.exempt, "by an exemption");
+    say(report.summary.exempt, "left alone by an exemption");
     lines.extend(words::not_checked(&not.types));
     if !not.buckets_outside.is_empty() {
         lines.push(format!(

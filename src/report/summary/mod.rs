@@ -192,9 +192,18 @@ pub struct Drills<'a> {
 /// Puts the report together, and the line that is remembered of it.
 pub fn assemble(inputs: &Inputs<'_>) -> (SummaryReport, SummaryLine) {
     let audit = &inputs.audit;
-    let areas = areas::areas(inputs);
+    let mut areas = areas::areas(inputs);
     let line = SummaryLine::of(inputs, &areas);
     let changed = line.against(inputs.history, audit, &areas);
+    let mut next = next::steps(inputs, &areas);
+    if let Some(scenario) = &audit.sandbox {
+        // A command of a report on a sandbox must not reach a real account.
+        let there = |command: &mut String| command.push_str(&format!(" --sandbox {scenario}"));
+        areas.iter_mut().for_each(|a| there(&mut a.command));
+        next.iter_mut()
+            .filter_map(|s| s.command.as_mut())
+            .for_each(there);
+    }
     let report = SummaryReport {
         format_version: audit.format_version.clone(),
         kind: "report".to_owned(),
@@ -206,7 +215,7 @@ pub fn assemble(inputs: &Inputs<'_>) -> (SummaryReport, SummaryLine) {
         unobserved: audit.unobserved.clone(),
         accepted_unobserved: audit.accepted_unobserved.clone(),
         api: audit.api.clone(),
-        next: next::steps(inputs, &areas),
+        next,
         areas,
         changed,
         sandbox: audit.sandbox.clone(),

@@ -130,8 +130,7 @@ pub struct Spend {
     pub asked_at: Option<String>,
     /// Of `month_to_date`, what stands behind resources that were judged.
     pub behind_checked: Option<String>,
-    /// The rest, by service, most first: services of which no resource was seen, and resources that
-    /// were not judged.
+    /// Services of which no resource was judged, most first.
     pub elsewhere: Vec<SpendElsewhere>,
     /// Regions with spend that are not looked at.
     pub regions_not_looked_at: Vec<SpendElsewhere>,
@@ -223,7 +222,7 @@ pub struct Problem {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OwnerOf {
     pub name: String,
-    /// `tag team`, `CloudFormation`, …
+    /// `tag team`, `stack web`, …
     pub source: String,
 }
 

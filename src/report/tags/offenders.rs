@@ -132,5 +132,5 @@ fn owner(team: &str, tags: &Tags) -> Option<OwnerOf> {
                 .iter()
                 .find_map(|key| of(tags.get(*key)?, format!("tag {key}")))
         })
-        .or_else(|| owner_of(tags).and_then(|o| of(&o.detail, o.tool.to_owned())))
+        .or_else(|| owner_of(tags).and_then(|o| of(o.tool, o.detail.clone())))
 }

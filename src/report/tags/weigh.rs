@@ -390,11 +390,11 @@ fn spend(inputs: &Inputs<'_>, weights: &Weights, behind: Decimal) -> Spend {
         if out.currency.is_none() && !entry.currency.is_empty() {
             out.currency = Some(entry.currency.clone());
         }
-        let older = |a: &Option<String>, b: &Option<String>| match (a, b) {
-            (Some(a), Some(b)) => Some(a.min(b).clone()),
-            (a, b) => a.clone().or_else(|| b.clone()),
-        };
-        out.asked_at = older(&out.asked_at, &entry.asked_at);
+        if let Some(asked) = &entry.asked_at
+            && out.asked_at.as_ref().is_none_or(|oldest| asked < oldest)
+        {
+            out.asked_at = Some(asked.clone());
+        }
         for service in &entry.by_service {
             let Some(spent) = amount(&service.month_to_date).filter(|a| *a > Decimal::ZERO) else {
                 continue;
