@@ -114,9 +114,13 @@ fn enumerate(name: &str, source: &str, calls: &[(&str, &str, &str)]) {
             }
             let swept = stage.gc(&[]);
             known = stage.records().len();
-            let left_once = records.last().is_some_and(|r| began && r["cleanup"]["deleted"] == false);
+            let left_once = records
+                .last()
+                .is_some_and(|r| began && r["cleanup"]["deleted"] == false);
             if left_once && known == records.len() {
-                trouble.push(format!("{context}: no record says that what was left is gone"));
+                trouble.push(format!(
+                    "{context}: no record says that what was left is gone"
+                ));
             }
             let differs = stage.differs();
             if swept.code != 0 || !differs.is_empty() {
