@@ -1,5 +1,6 @@
 //! The one door to the cloud, in our own types: `src/aws` and `src/sandbox` stand behind it.
 
+pub mod restore_tests;
 pub mod store;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -426,6 +427,11 @@ pub trait Cloud: Send + Sync {
 
     /// Objects in buckets.
     fn objects(&self) -> &dyn store::ObjectStore;
+
+    /// Restore tests of AWS Backup; `None` in the sandbox, which has no AWS Backup.
+    fn restore_tests(&self) -> Option<&dyn restore_tests::RestoreTests> {
+        None
+    }
 
     /// What has been asked of the cloud so far.
     fn meter(&self) -> &Meter;

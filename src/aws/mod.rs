@@ -5,6 +5,7 @@
 
 mod alarms;
 mod attributes;
+mod backup;
 mod cloudwatch;
 mod costexplorer;
 mod dynamodb;
@@ -260,6 +261,10 @@ impl Cloud for AwsCloud {
 
     fn objects(&self) -> &dyn crate::cloud::store::ObjectStore {
         self
+    }
+
+    fn restore_tests(&self) -> Option<&dyn crate::cloud::restore_tests::RestoreTests> {
+        Some(self)
     }
 
     fn meter(&self) -> &Meter {

@@ -81,6 +81,8 @@ pub struct Spec {
     pub timeout: Duration,
     pub check_timeout: Duration,
     pub cost_usd: Decimal,
+    /// `drill_every`: how long a passed drill counts.
+    pub every: Option<Duration>,
     pub checks: Vec<Check>,
     /// Where it was written, and the SHA-256 of that file.
     pub policy_file: String,
@@ -97,6 +99,38 @@ impl Spec {
     pub fn user(&self) -> &str {
         let given = self.connect.as_ref().and_then(|c| c.user.as_deref());
         given.unwrap_or("postgres")
+    }
+
+    /// A drill `orders` of account 123456789012, without checks.
+    #[cfg(test)]
+    pub fn sample(source: &str) -> Spec {
+        Spec {
+            name: "orders".to_owned(),
+            project: "shop".to_owned(),
+            target: Target {
+                environment: "prod".to_owned(),
+                account: "123456789012".to_owned(),
+                regions: vec!["eu-west-1".to_owned()],
+                profile: None,
+                role_arn: None,
+                external_id: None,
+            },
+            id: SourceId::parse(source).unwrap(),
+            source: source.to_owned(),
+            method: DrillMethod::default(),
+            rto: None,
+            rpo: None,
+            restore: Restore::default(),
+            connect: None,
+            timeout: TIMEOUT,
+            check_timeout: CHECK_TIMEOUT,
+            cost_usd: Decimal::from(COST_USD),
+            every: None,
+            checks: Vec::new(),
+            policy_file: "policies/backups.toml".to_owned(),
+            policy_line: 1,
+            policy_sha256: "00".to_owned(),
+        }
     }
 
     /// The drills of one environment, in the order of their names.
@@ -143,6 +177,7 @@ impl Spec {
                 cost_usd: limits
                     .and_then(|l| l.cost_usd.as_ref())
                     .map_or_else(|| Decimal::from(COST_USD), |a| a.0),
+                every: backups.drill_every.map(|p| p.0),
                 checks,
                 policy_file: file.name.clone(),
                 policy_line: resolved.sources.line(origin),

@@ -41,6 +41,7 @@ pub async fn sweep(
         let mut cleanup = run.cleaned.clone().unwrap_or(Cleanup {
             deleted: true,
             proof: Vec::new(),
+            ..Cleanup::default()
         });
         for thing in &run.things {
             let Some(found) = one(thing, &run, resolve, dry_run).await else {
