@@ -1,5 +1,6 @@
 //! The one door to the cloud, in our own types: `src/aws` and `src/sandbox` stand behind it.
 
+pub mod copies;
 pub mod restore_tests;
 pub mod store;
 
@@ -430,6 +431,11 @@ pub trait Cloud: Send + Sync {
 
     /// Restore tests of AWS Backup; `None` in the sandbox, which has no AWS Backup.
     fn restore_tests(&self) -> Option<&dyn restore_tests::RestoreTests> {
+        None
+    }
+
+    /// The copies of restore drills; `None` in an account that has none, as the sandbox.
+    fn copies(&self) -> Option<&dyn copies::Copies> {
         None
     }
 

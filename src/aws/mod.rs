@@ -6,7 +6,9 @@
 mod alarms;
 mod attributes;
 mod backup;
+mod clock;
 mod cloudwatch;
+mod copies;
 mod costexplorer;
 mod dynamodb;
 mod elasticache;
@@ -264,6 +266,10 @@ impl Cloud for AwsCloud {
     }
 
     fn restore_tests(&self) -> Option<&dyn crate::cloud::restore_tests::RestoreTests> {
+        Some(self)
+    }
+
+    fn copies(&self) -> Option<&dyn crate::cloud::copies::Copies> {
         Some(self)
     }
 

@@ -95,7 +95,7 @@ fn named(thing: &Thing) -> String {
     match thing {
         Thing::ScratchFolder { path } => format!("scratch folder {}", path.display()),
         Thing::ScratchDatabase { database, .. } => format!("scratch database {database}"),
-        Thing::Copy { kind, region, id } => format!("{kind} {id} in {region}"),
+        Thing::Copy(copy) => format!("{} {} in {}", copy.kind, copy.id, copy.region),
     }
 }
 
@@ -139,7 +139,7 @@ async fn one(
                 }
             }
         }
-        Thing::Copy { .. } => {
+        Thing::Copy(_) => {
             out.kept = Some("this version does not make such copies".to_owned());
         }
     }
