@@ -1,4 +1,6 @@
 mod look;
+mod testing_plans;
+mod validator;
 
 use std::io::IsTerminal;
 
@@ -35,7 +37,7 @@ pub enum DrillCommand {
     ///
     /// Exit codes: 0 all passed, 2 one failed or missed its objective, 1 one could not run,
     /// 130/143 interrupted after cleaning up. What an earlier run left behind is removed first.
-    Run(Names),
+    Run(RunArgs),
     /// The records of drills, the newest last
     List(ListArgs),
     /// One record with its timeline and checks
@@ -51,6 +53,11 @@ pub enum DrillCommand {
         #[arg(long)]
         local: bool,
     },
+    /// The drills as restore-testing plans of AWS Backup, as JSON
+    ///
+    /// With --out-dir one file for each request, as `aws backup create-restore-testing-plan` and
+    /// `create-restore-testing-selection` take it by --cli-input-json. Asks AWS for nothing.
+    ExportRestoreTestingPlan(testing_plans::ExportArgs),
     /// Remove what killed drills left behind
     Gc {
         /// Only say what would be removed, and which guards passed
@@ -67,6 +74,21 @@ pub struct Names {
 }
 
 #[derive(Debug, Args)]
+pub struct RunArgs {
+    #[command(flatten)]
+    pub names: Names,
+    /// Restore nothing: check the copies that restore tests of AWS Backup made, and answer them
+    ///
+    /// AWS Backup makes these copies and deletes them. The password of connect.user comes from
+    /// PGPASSWORD. Exits with 0 if no test waits for an answer.
+    #[arg(long)]
+    pub as_validator: bool,
+    /// Answer only this restore job
+    #[arg(long, value_name = "ID", requires = "as_validator")]
+    pub restore_job: Option<String>,
+}
+
+#[derive(Debug, Args)]
 pub struct ListArgs {
     /// Only this drill
     pub name: Option<String>,
@@ -78,7 +100,9 @@ pub struct ListArgs {
 pub async fn run(global: &Global, command: &DrillCommand) -> Outcome {
     match command {
         DrillCommand::Plan(args) => plan(global, args).await,
-        DrillCommand::Run(args) => run_drills(global, args).await,
+        DrillCommand::Run(args) if args.as_validator => validator::validate(global, args).await,
+        DrillCommand::Run(args) => run_drills(global, &args.names).await,
+        DrillCommand::ExportRestoreTestingPlan(args) => testing_plans::run(global, args),
         DrillCommand::List(args) => look::list(global, args).await,
         DrillCommand::Show { run } => look::show(global, run.as_deref()).await,
         DrillCommand::Verify { local } => look::verify(global, *local).await,
@@ -249,6 +273,14 @@ impl Listener for Shown {
     }
 }
 
+/// What ended a run, in words.
+fn interrupted_by(interrupt: &Interrupt) -> String {
+    match interrupt.code() {
+        Some(exit::TERMINATED) => "terminated (SIGTERM)".to_owned(),
+        _ => "interrupted (SIGINT)".to_owned(),
+    }
+}
+
 async fn run_drills(global: &Global, args: &Names) -> Outcome {
     let interrupt = Interrupt::listen();
     let opened = Opened::new(global, &args.names)?;
@@ -259,10 +291,7 @@ async fn run_drills(global: &Global, args: &Names) -> Outcome {
     let swept = sweep(&session.state, bucket.as_ref(), &resolve, false).await;
     tell_swept(global, &swept);
     let trigger = triggered_by();
-    let interrupted_by = || match interrupt.code() {
-        Some(exit::TERMINATED) => "terminated (SIGTERM)".to_owned(),
-        _ => "interrupted (SIGINT)".to_owned(),
-    };
+    let interrupted_by = || interrupted_by(&interrupt);
     let listener = Shown(Progress::spinner(global, "drill"));
     let mut views = Vec::new();
     let mut refused = Vec::new();
@@ -299,7 +328,7 @@ async fn run_drills(global: &Global, args: &Names) -> Outcome {
         global.print_failure(failure);
     }
     if !views.is_empty() || refused.is_empty() {
-        emit_records(global, &opened, &views)?;
+        emit_records(global, &opened, &views, &[])?;
     }
     let any = |result: Result_| views.iter().any(|v| v.record.result == result);
     Ok(match interrupt.code() {
@@ -367,7 +396,13 @@ fn head(global: &Global, opened: Option<&Opened>) -> Value {
     document
 }
 
-fn emit_records(global: &Global, opened: &Opened, views: &[DrillView]) -> Result<(), Failure> {
+/// The records in the format asked for; `more` are members of the JSON document besides.
+fn emit_records(
+    global: &Global,
+    opened: &Opened,
+    views: &[DrillView],
+    more: &[(&str, Value)],
+) -> Result<(), Failure> {
     match global.format {
         Format::Json => {
             let mut document = head(global, Some(opened));
@@ -381,6 +416,9 @@ fn emit_records(global: &Global, opened: &Opened, views: &[DrillView]) -> Result
                     }))
                     .collect::<Vec<_>>()
             );
+            for (name, value) in more {
+                document[*name] = value.clone();
+            }
             global.emit_json(&document)
         }
         Format::Markdown => global.emit(&render::markdown::drills(views)),

@@ -29,3 +29,4 @@ pub mod testing_plan;
 pub mod tools;
 pub mod trigger;
 pub mod validate;
+pub mod validate_sql;

@@ -5,6 +5,7 @@
     lifecycle.py     S3 lifecycle: every rule form kept, what S3 refuses refused
     tagging.py       the tagging API over all services, S3 bucket tags
     explorer.py      Resource Explorer's Search
+    restore_testing.py   restore tests of AWS Backup
     money.py         budgets, anomaly detection, cost allocation tags, subscriptions that wait
     wire.py          answers and errors in the dialect of the request, CBOR
     faults.py        faults on demand
@@ -16,6 +17,7 @@ The control door, not part of AWS:
     GET, DELETE /_opsctl/calls          {"s3:ListBuckets": 3, ...}, every request that came, faults included
     POST, DELETE /_opsctl/explorer      Resource Explorer has a default view, or has none (at first)
     POST /_opsctl/money                 what only AWS or people can do to budgets and the like, see money.py
+    POST, GET /_opsctl/restore-tests    restore jobs of AWS Backup, see restore_testing.py
     POST /_opsctl/system-tags           {arn: {"aws:...": value}}, tags that only AWS itself can set
 
 --record appends one JSON line per request: service, operation, region, params, violations of the model, status.
@@ -41,6 +43,7 @@ import faults
 import lifecycle
 import money
 import repairs
+import restore_testing
 import tagging
 from model_check import CHECKSUMS, decode, model
 from wire import Answer, Refusal, cut, error, result, to_json
@@ -65,6 +68,7 @@ class Server:
                 tagging.reset()
                 money.reset()
                 explorer.on = False
+                restore_testing.reset()
             answer = self.pass_on(environ, body)
         else:
             answer = self.serve(environ, method, target, body)
@@ -89,6 +93,10 @@ class Server:
                     explorer.on = method == "POST"
                 case "POST", "money":
                     money.door(json.loads(body), "123456789012")
+                case "POST", "restore-tests":
+                    restore_testing.load(json.loads(body))
+                case "GET", "restore-tests":
+                    return Answer(200, json.dumps(restore_testing.state["jobs"]).encode(), [("Content-Type", "application/json")])
                 case "POST", "system-tags":
                     for arn, tags in json.loads(body).items():
                         tagging.set_system_tags(arn.split(":")[4] or owner(arn.split(":")[5]), {arn: tags})
@@ -139,6 +147,8 @@ class Server:
                                    else tagging.change(call, account, hit.get("partial")))
             elif call.service in ("budgets", "ce"):
                 found = money.answer(call, account)
+            elif call.service == "backup":
+                found = restore_testing.answer(call)
             elif call.name == "lambda:GetAccountSettings":
                 found = Answer(200, repairs.LAMBDA_ACCOUNT, [("Content-Type", "application/json")])
             else:

@@ -197,6 +197,18 @@ impl Emulator {
         self.control("POST", "/_opsctl/money", &what.to_string());
     }
 
+    /// Restore jobs of AWS Backup; see `tests/emulators/restore_testing.py`.
+    pub fn restore_tests(&self, what: &serde_json::Value) {
+        self.control("POST", "/_opsctl/restore-tests", &what.to_string());
+    }
+
+    /// The restore jobs as they stand.
+    pub fn restore_tests_now(&self) -> serde_json::Value {
+        let answer = self.control("GET", "/_opsctl/restore-tests", "");
+        let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+        serde_json::from_str(body).expect("a list of jobs")
+    }
+
     pub fn no_faults(&self) {
         self.control("DELETE", "/_opsctl/faults", "");
     }

@@ -22,6 +22,7 @@ mod mistakes;
 mod moto;
 mod other_emulators;
 mod properties;
+mod restore_tests;
 mod saved_plans;
 mod scenarios;
 mod support;

@@ -1,0 +1,149 @@
+//! The copy of a restore test that is a database: found in RDS, asked by SQL.
+//!
+//! The copy has the users and passwords of its source. Nothing about it is changed, so the password
+//! comes from `PGPASSWORD`, as it does for a scratch server.
+
+use async_trait::async_trait;
+
+use super::probe::{self, Address, Connection};
+use super::record::{CheckRecord, CopyRecord, SourceRecord};
+use super::scratch::Secret;
+use super::source::{Context, Stop, sql_checks};
+use super::spec::SourceId;
+use super::validate::{Checker, Looked};
+use crate::cloud::copies::{Copies, CopyKind, CopySeen};
+use crate::config::later::Via;
+
+/// A database that AWS Backup restored.
+pub struct SqlCopy<'a> {
+    copies: &'a dyn Copies,
+    region: &'a str,
+    /// Its name, which [`super::restore_test::copy_of`] has looked at.
+    id: String,
+    password: Option<String>,
+    connection: Option<Connection>,
+}
+
+impl<'a> SqlCopy<'a> {
+    pub fn new(
+        copies: &'a dyn Copies,
+        region: &'a str,
+        id: String,
+        password: Option<String>,
+    ) -> SqlCopy<'a> {
+        SqlCopy {
+            copies,
+            region,
+            id,
+            password,
+            connection: None,
+        }
+    }
+
+    async fn look(&self, context: &Context<'_>) -> Result<CopySeen, Stop> {
+        let spec = context.spec;
+        let kind = match spec.id {
+            SourceId::Aurora(_) => CopyKind::Cluster,
+            _ => CopyKind::Instance,
+        };
+        let seen = self
+            .copies
+            .look(&spec.target, self.region, kind, &self.id)
+            .await
+            .map_err(|e| {
+                Stop::could_not_run(format!("the copy {} cannot be looked at: {e}", self.id))
+            })?;
+        let Some(seen) = seen else {
+            return Err(Stop::could_not_run(format!(
+                "AWS Backup says that it made {kind} {}, and RDS says that there is none in {}",
+                self.id, self.region
+            )));
+        };
+        if seen.status != "available" {
+            return Err(Stop::could_not_run(format!(
+                "{} is {}, not available",
+                seen.shown(),
+                seen.status
+            )));
+        }
+        if kind == CopyKind::Cluster && seen.members.is_empty() {
+            return Err(Stop::CouldNotRun(
+                format!(
+                    "{} has no instance, so nothing can be asked of it: AWS Backup restores clusters without one",
+                    seen.shown()
+                ),
+                Some(
+                    "add an instance to the cluster before the validator runs, and delete it afterwards: AWS Backup cannot delete a cluster with an instance in it"
+                        .to_owned(),
+                ),
+            ));
+        }
+        Ok(seen)
+    }
+}
+
+#[async_trait]
+impl Checker for SqlCopy<'_> {
+    async fn find(&mut self, context: &Context<'_>) -> Result<Looked, Stop> {
+        let seen = self.look(context).await?;
+        let spec = context.spec;
+        let via = spec.connect.as_ref().map(|c| c.via.clone());
+        let (host, port) = match via.unwrap_or_default() {
+            Via::Direct => seen
+                .endpoint
+                .clone()
+                .ok_or_else(|| Stop::could_not_run(format!("{} has no endpoint", seen.shown())))?,
+            Via::Address(text) => text
+                .rsplit_once(':')
+                .and_then(|(host, port)| Some((host.to_owned(), port.parse().ok()?)))
+                .ok_or_else(|| Stop::could_not_run(format!("`{text}` is not host:port")))?,
+            Via::Command(_) => {
+                return Err(Stop::could_not_run(
+                    "connect.via is a command, which this version does not start",
+                ));
+            }
+        };
+        let connection = Connection {
+            address: Address::Host(host),
+            port,
+            user: spec.user().to_owned(),
+            password: self.password.clone().map(Secret::new),
+            database: spec.database().to_owned(),
+            verify_server: false,
+        };
+        self.connection = Some(connection);
+        Ok(Looked {
+            copy: CopyRecord {
+                id: seen.id.clone(),
+                resource_id: seen.resource_id.clone(),
+                instance_class: None,
+            },
+            source: SourceRecord::default(),
+        })
+    }
+
+    async fn verify(&mut self, context: &Context<'_>) -> Result<Vec<CheckRecord>, Stop> {
+        let connection = self
+            .connection
+            .as_ref()
+            .ok_or_else(|| Stop::could_not_run("there is no connection"))?;
+        probe::ping(connection).await.map_err(|e| {
+            Stop::CouldNotRun(
+                format!(
+                    "the copy cannot be reached at {} as {}: {e}",
+                    connection.shown(),
+                    connection.user
+                ),
+                Some(
+                    "the copy has the users and passwords of its source: PGPASSWORD holds the one of connect.user; connect.via says how it is reached"
+                        .to_owned(),
+                ),
+            )
+        })?;
+        Ok(sql_checks(context, connection).await)
+    }
+
+    async fn close(&mut self) {
+        self.connection = None;
+    }
+}
