@@ -1,6 +1,7 @@
 //! The one door to the cloud, in our own types: `src/aws` and `src/sandbox` stand behind it.
 
 pub mod copies;
+pub mod databases;
 pub mod restore_tests;
 pub mod store;
 
@@ -436,6 +437,11 @@ pub trait Cloud: Send + Sync {
 
     /// The copies of restore drills; `None` in an account that has none, as the sandbox.
     fn copies(&self) -> Option<&dyn copies::Copies> {
+        None
+    }
+
+    /// Databases that restore drills can restore; `None` in an account without RDS, as the sandbox.
+    fn databases(&self) -> Option<&dyn databases::Databases> {
         None
     }
 

@@ -10,6 +10,7 @@ mod clock;
 mod cloudwatch;
 mod copies;
 mod costexplorer;
+mod databases;
 mod dynamodb;
 mod elasticache;
 mod error;
@@ -270,6 +271,10 @@ impl Cloud for AwsCloud {
     }
 
     fn copies(&self) -> Option<&dyn crate::cloud::copies::Copies> {
+        Some(self)
+    }
+
+    fn databases(&self) -> Option<&dyn crate::cloud::databases::Databases> {
         Some(self)
     }
 

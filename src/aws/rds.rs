@@ -20,7 +20,7 @@ fn pairs(list: &[Tag]) -> Tags {
     tags(list.iter().map(|t| (t.key(), t.value())))
 }
 
-fn sdk(set: &Tags) -> Vec<Tag> {
+pub fn sdk(set: &Tags) -> Vec<Tag> {
     set.iter()
         .map(|(key, value)| Tag::builder().key(key).value(value).build())
         .collect()

@@ -34,10 +34,7 @@ pub enum Proof {
         resource_id: Option<String>,
     },
     /// Nothing but its name and tags: the journal is lost.
-    TagsOnly {
-        /// A younger one may belong to a run that is alive elsewhere.
-        older_than: Duration,
-    },
+    TagsOnly,
 }
 
 /// A thing that is said to be a copy of ours.
@@ -55,6 +52,8 @@ pub struct Claim {
     pub source: String,
     pub source_resource_id: String,
     pub proof: Proof,
+    /// Of a run on another machine: a younger copy may belong to one that is alive.
+    pub older_than: Option<Duration>,
     /// The cluster copy that an instance copy belongs to.
     pub cluster: Option<String>,
 }
@@ -76,7 +75,8 @@ impl Claim {
             intent: text(label::INTENT).parse().unwrap_or(Timestamp::MAX),
             source: String::new(),
             source_resource_id: text(label::SOURCE).to_owned(),
-            proof: Proof::TagsOnly { older_than },
+            proof: Proof::TagsOnly,
+            older_than: Some(older_than),
             cluster: seen.cluster.clone(),
         })
     }
@@ -129,8 +129,8 @@ pub fn guards(
         guard("no replicas", of_replicas(seen)),
         guard("stands alone", of_standing_alone(claim, seen)),
     ];
-    if let Proof::TagsOnly { older_than } = &claim.proof {
-        out.push(guard(AGE, of_age(claim, seen, *older_than, now)));
+    if let Some(older_than) = claim.older_than {
+        out.push(guard(AGE, of_age(claim, seen, older_than, now)));
     }
     out
 }
@@ -180,10 +180,10 @@ fn of_name(claim: &Claim, seen: &CopySeen) -> Result<String, String> {
         Proof::Journal { resource_id: None } => {
             Err(format!("the journal names {}, not {}", claim.id, seen.id))
         }
-        Proof::TagsOnly { .. } if !stamp.is_empty() && seen.id.ends_with(&stamp) => {
+        Proof::TagsOnly if !stamp.is_empty() && seen.id.ends_with(&stamp) => {
             Ok(format!("{} ends with the run of its tag", seen.id))
         }
-        Proof::TagsOnly { .. } => Err(format!(
+        Proof::TagsOnly => Err(format!(
             "{} does not end with the run of its tag, {}",
             seen.id, claim.run_id
         )),
@@ -251,7 +251,7 @@ fn of_resource_id(claim: &Claim, seen: &CopySeen) -> Result<String, String> {
         Proof::Journal { resource_id: None } => Ok(format!(
             "{there}; the answer to our restore was lost: adopted by name, tags and creation time"
         )),
-        Proof::TagsOnly { .. } => Ok(format!(
+        Proof::TagsOnly => Ok(format!(
             "{there}; the journal is lost: name, tags and creation time decide"
         )),
     }

@@ -68,6 +68,7 @@ impl CopyThing {
             proof: Proof::Journal {
                 resource_id: resource_id.map(str::to_owned),
             },
+            older_than: None,
             cluster: self.cluster.clone(),
         }
     }

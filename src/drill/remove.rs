@@ -364,7 +364,7 @@ fn refused(mut out: Removed, claim: &Claim, copy: &CopySeen, why: &[String]) -> 
 
 /// Long enough after the intent that what was asked for is there, if it ever will be.
 fn settled(claim: &Claim, now: Timestamp) -> bool {
-    if matches!(claim.proof, Proof::TagsOnly { .. }) {
+    if matches!(claim.proof, Proof::TagsOnly) {
         return true;
     }
     let since = now.duration_since(claim.intent);

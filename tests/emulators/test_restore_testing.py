@@ -35,8 +35,8 @@ def test_an_answer_is_taken_once_and_the_copy_is_deleted(backup, jobs):
     backup.put_restore_validation_result(RestoreJobId="a", ValidationStatus="FAILED", ValidationStatusMessage="no rows")
     found = backup.describe_restore_job(RestoreJobId="a")
     assert (found["ValidationStatus"], found["ValidationStatusMessage"], found["DeletionStatus"]) == ("FAILED", "no rows", "DELETING")
-    assert refused(backup.put_restore_validation_result, RestoreJobId="a", ValidationStatus="SUCCESSFUL") == "InvalidRequestException"
-    assert refused(backup.describe_restore_job, RestoreJobId="far") == "ResourceNotFoundException"
+    refused("InvalidRequestException", backup.put_restore_validation_result, RestoreJobId="a", ValidationStatus="SUCCESSFUL")
+    refused("ResourceNotFoundException", backup.describe_restore_job, RestoreJobId="far")
 
 
 def test_plans_and_recovery_points_are_told(backup, jobs):
