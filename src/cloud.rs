@@ -4,6 +4,7 @@ pub mod copies;
 pub mod databases;
 pub mod restore_tests;
 pub mod store;
+pub mod tables;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
@@ -442,6 +443,11 @@ pub trait Cloud: Send + Sync {
 
     /// Databases that restore drills can restore; `None` in an account without RDS, as the sandbox.
     fn databases(&self) -> Option<&dyn databases::Databases> {
+        None
+    }
+
+    /// Tables that restore drills can restore; `None` in an account without DynamoDB, as the sandbox.
+    fn tables(&self) -> Option<&dyn tables::Tables> {
         None
     }
 

@@ -37,6 +37,7 @@ mod sns;
 mod sqs;
 mod storage;
 mod store;
+mod tables;
 mod tagging;
 #[cfg(test)]
 mod tests;
@@ -275,6 +276,10 @@ impl Cloud for AwsCloud {
     }
 
     fn databases(&self) -> Option<&dyn crate::cloud::databases::Databases> {
+        Some(self)
+    }
+
+    fn tables(&self) -> Option<&dyn crate::cloud::tables::Tables> {
         Some(self)
     }
 
