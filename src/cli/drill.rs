@@ -10,19 +10,22 @@ use serde_json::{Value, json};
 use super::context::{Interrupt, Progress};
 use super::session::{Session, aws, guard, load, project_dir, sandbox_state, state_dir, target};
 use super::{Failure, Format, Global, Outcome, exit, json_head};
+use crate::cloud::copies::CopyKind;
 use crate::cloud::store::BucketPlace;
 use crate::cloud::{Cloud, Target};
 use crate::config::Loaded;
 use crate::config::source::suggest;
 use crate::drill::chain::{Bucket, Chain};
 use crate::drill::dump::Dump;
+use crate::drill::dynamodb::DynamoDb;
 use crate::drill::journal::new_run_id;
 use crate::drill::machine::{self, Finished, Request, money, span};
 use crate::drill::probe::Connection;
+use crate::drill::rds::Rds;
 use crate::drill::record::{Outcome as Result_, Record, StepRecord, Trigger, now, seconds};
 use crate::drill::source::{Listener, Preflight, Source, Stop};
 use crate::drill::spec::{SourceId, Spec};
-use crate::drill::sweep::{Swept, sweep};
+use crate::drill::sweep::{Place, Sweep, Swept, sweep};
 use crate::drill::trigger;
 use crate::render::{self, DrillPlanView, DrillView, SweptView};
 use crate::sandbox::Sandbox;
@@ -181,6 +184,12 @@ impl Opened {
         if let Some(source) = Dump::new(self.session.cloud.objects(), spec, run_id) {
             return Ok(Box::new(source));
         }
+        if let Some(source) = Rds::new(self.session.cloud.as_ref(), spec, run_id) {
+            return Ok(Box::new(source));
+        }
+        if let Some(source) = DynamoDb::new(self.session.cloud.as_ref(), spec, run_id) {
+            return Ok(Box::new(source));
+        }
         let kind = match spec.id {
             SourceId::Rds(_) => "rds:",
             SourceId::Aurora(_) => "aurora:",
@@ -250,6 +259,35 @@ fn triggered_by() -> Trigger {
     trigger::detect(&env, std::io::stderr().is_terminal())
 }
 
+/// Where copies of these drills can be, by environment.
+fn places(specs: &[(Spec, String)]) -> Vec<Place> {
+    let mut out: Vec<Place> = Vec::new();
+    for (spec, _) in specs {
+        let kinds: &[CopyKind] = match spec.id {
+            // An instance of a cluster goes before the cluster.
+            SourceId::Rds(_) | SourceId::Aurora(_) => &[CopyKind::Instance, CopyKind::Cluster],
+            SourceId::DynamoDb(_) => &[CopyKind::Table],
+            SourceId::Dump { .. } => &[],
+        };
+        let at = out.iter().position(|p| p.target == spec.target);
+        let at = at.unwrap_or_else(|| {
+            out.push(Place {
+                target: spec.target.clone(),
+                kinds: Vec::new(),
+                older_than: spec.timeout,
+            });
+            out.len() - 1
+        });
+        if let Some(place) = out.get_mut(at) {
+            place.older_than = place.older_than.max(spec.timeout);
+            let new = kinds.iter().filter(|k| !place.kinds.contains(k));
+            let new: Vec<CopyKind> = new.copied().collect();
+            place.kinds.extend(new);
+        }
+    }
+    out
+}
+
 /// The scratch server that a drill of the configuration names.
 fn scratch_of(specs: &[(Spec, String)], name: &str) -> Option<Connection> {
     let (spec, _) = specs.iter().find(|(s, _)| s.name == name)?;
@@ -281,15 +319,33 @@ fn interrupted_by(interrupt: &Interrupt) -> String {
     }
 }
 
+/// Finishes what dead runs began, and gives the evidence bucket.
+async fn swept<'a>(global: &Global, opened: &'a Opened) -> Result<Option<Bucket<'a>>, Failure> {
+    let session = &opened.session;
+    // What an earlier run left costs money whether records can be kept or not.
+    let evidence = evidence(global, &session.loaded, session.cloud.as_ref()).await;
+    let resolve = |name: &str| scratch_of(&opened.specs, name);
+    let places = places(&opened.specs);
+    let swept = sweep(&Sweep {
+        state: &session.state,
+        bucket: evidence.as_ref().ok().and_then(|b| b.as_ref()),
+        resolve: &resolve,
+        cloud: Some(session.cloud.as_ref()),
+        places: &places,
+        dry_run: false,
+        progress: &|text| tracing::info!("{text}"),
+    })
+    .await;
+    tell_swept(global, &swept);
+    evidence
+}
+
 async fn run_drills(global: &Global, args: &Names) -> Outcome {
     let interrupt = Interrupt::listen();
     let opened = Opened::new(global, &args.names)?;
     opened.guard().await?;
     let session = &opened.session;
-    let bucket = evidence(global, &session.loaded, session.cloud.as_ref()).await?;
-    let resolve = |name: &str| scratch_of(&opened.specs, name);
-    let swept = sweep(&session.state, bucket.as_ref(), &resolve, false).await;
-    tell_swept(global, &swept);
+    let bucket = swept(global, &opened).await?;
     let trigger = triggered_by();
     let interrupted_by = || interrupted_by(&interrupt);
     let listener = Shown(Progress::spinner(global, "drill"));
@@ -561,23 +617,40 @@ async fn gc(global: &Global, dry_run: bool) -> Outcome {
     // Without any project the folders on this machine can be swept all the same.
     let opened = Opened::new(global, &[]).ok();
     let bucket = match &opened {
-        Some(opened) if !dry_run => {
-            evidence(
-                global,
-                &opened.session.loaded,
-                opened.session.cloud.as_ref(),
-            )
-            .await?
+        Some(opened) => {
+            let session = &opened.session;
+            let found = evidence(global, &session.loaded, session.cloud.as_ref()).await;
+            found.unwrap_or_else(|failure| {
+                global.say(&format!(
+                    "warning: {}; records stay on this machine until the next run",
+                    failure.message
+                ));
+                None
+            })
         }
-        _ => None,
+        None => None,
     };
-    let resolve = |name: &str| scratch_of(opened.as_ref().map_or(&[][..], |o| &o.specs), name);
-    let swept = sweep(&state, bucket.as_ref(), &resolve, dry_run).await;
+    let specs = opened.as_ref().map_or(&[][..], |o| &o.specs);
+    let resolve = |name: &str| scratch_of(specs, name);
+    let places = places(specs);
+    let shown = Progress::spinner(global, "gc");
+    let swept = sweep(&Sweep {
+        state: &state,
+        bucket: bucket.as_ref(),
+        resolve: &resolve,
+        cloud: opened.as_ref().map(|o| o.session.cloud.as_ref()),
+        places: &places,
+        dry_run,
+        progress: &|text| shown.say(text.to_owned()),
+    })
+    .await;
+    drop(shown);
     let clean = swept.is_clean();
     let view = SweptView {
         dry_run,
         records: swept.records.into_iter().map(|a| a.record).collect(),
         things: swept.things,
+        young: swept.young,
         trouble: swept.trouble,
     };
     match global.format {
@@ -586,6 +659,7 @@ async fn gc(global: &Global, dry_run: bool) -> Outcome {
             document["drills"] = json!(view.records);
             document["dry_run"] = json!(view.dry_run);
             document["leftovers"] = json!(view.things);
+            document["not_yet"] = json!(view.young);
             document["trouble"] = json!(view.trouble);
             global.emit_json(&document)?;
         }

@@ -81,6 +81,7 @@ pub struct Journal {
     run_id: String,
     path: PathBuf,
     file: Mutex<File>,
+    last_draft: Mutex<Option<Record>>,
 }
 
 /// One line.
@@ -101,6 +102,29 @@ struct Line {
     made: Option<Made>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     note: Option<serde_json::Value>,
+}
+
+/// A note about a copy in the evidence bucket.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Note {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thing: Option<CopyThing>,
+    /// The evidence as far as it was known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub draft: Option<Record>,
+    /// What the call that made the copy has answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource_id: Option<String>,
+}
+
+/// Name of the note that is made before a copy is asked for.
+pub fn intent_note(copy: &str) -> String {
+    format!("intent-{copy}")
+}
+
+/// Name of the note of its resource id.
+pub fn made_note(copy: &str) -> String {
+    format!("made-{copy}")
 }
 
 /// The answer to the call that made a copy.
@@ -149,6 +173,7 @@ impl Journal {
             run_id: run_id.to_owned(),
             path,
             file: Mutex::new(file),
+            last_draft: Mutex::new(Some(draft.clone())),
         };
         journal.append(&Line {
             draft: Some(Box::new(draft.clone())),
@@ -210,10 +235,17 @@ impl Journal {
 
     /// Keeps the evidence as far as it is known, for whoever has to finish it.
     pub fn draft(&self, draft: &Record) -> std::io::Result<()> {
+        *self.last_draft.lock().unwrap_or_else(|e| e.into_inner()) = Some(draft.clone());
         self.append(&Line {
             draft: Some(Box::new(draft.clone())),
             ..Line::new("draft")
         })
+    }
+
+    /// The evidence as it was kept last.
+    pub fn last_draft(&self) -> Option<Record> {
+        let draft = self.last_draft.lock().unwrap_or_else(|e| e.into_inner());
+        draft.clone()
     }
 
     pub fn cleaned(&self, cleanup: &Cleanup) -> std::io::Result<()> {
@@ -278,6 +310,22 @@ impl Unfinished {
             }
         }
         (found, trouble)
+    }
+
+    /// The runs in a folder that are not over: dead or alive.
+    pub fn not_over(folder: &Path) -> Vec<String> {
+        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        entries
+            .filter_map(|e| {
+                let name = e.file_name().to_string_lossy().into_owned();
+                let run = name.strip_prefix("drill-")?.strip_suffix(".jsonl")?;
+                let text = std::fs::read_to_string(e.path()).ok()?;
+                let over = text.lines().any(|line| {
+                    serde_json::from_str::<Line>(line).is_ok_and(|line| line.event == "end")
+                });
+                (!over).then(|| run.to_owned())
+            })
+            .collect()
     }
 
     fn open(path: &Path, run_id: &str) -> std::io::Result<Option<Unfinished>> {

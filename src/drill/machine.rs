@@ -117,6 +117,7 @@ pub async fn run(
         run_id: request.run_id,
         journal: &journal,
         listener: request.listener,
+        bucket: request.bucket,
         timeline: Mutex::default(),
     };
     let mut state = State::default();
@@ -164,7 +165,10 @@ pub async fn run(
         .append(record, request.bucket)
         .await
         .map_err(|e| format!("the evidence could not be written: {e}. The journal has it: {}; `opsctl drill gc` writes the record", journal.path().display()))?;
-    if let Err(e) = journal.end(&appended.record.sha256) {
+    // What is left is still to be swept, and only an open journal tells of it.
+    if appended.record.cleanup.deleted
+        && let Err(e) = journal.end(&appended.record.sha256)
+    {
         tracing::warn!("the journal cannot be closed: {e}");
     }
     Ok(Finished {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use futures::{StreamExt, pin_mut};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use tokio_postgres::config::SslMode;
@@ -40,9 +41,19 @@ pub struct Connection {
     pub user: String,
     pub password: Option<Secret>,
     pub database: String,
-    /// Whether the server's certificate has to be one that this machine trusts. Without, TLS keeps
-    /// out those who listen, not those who pretend: enough for a copy that we made a minute ago.
-    pub verify_server: bool,
+    /// The authorities that the server's certificate has to come from, and the name that it has to
+    /// bear. Without, TLS keeps out those who listen, not those who pretend: enough for a copy that
+    /// we made a minute ago.
+    pub authorities: Option<Authorities>,
+}
+
+/// What a server's certificate is held against.
+#[derive(Debug, Clone)]
+pub struct Authorities {
+    /// PEM.
+    pub file: PathBuf,
+    /// The server's own name, whatever address leads there.
+    pub name: String,
 }
 
 impl Connection {
@@ -69,7 +80,7 @@ impl Connection {
             database: config.get_dbname().unwrap_or(&user).to_owned(),
             user,
             password: written.or(password).map(Secret::new),
-            verify_server: false,
+            authorities: None,
         })
     }
 
@@ -156,14 +167,20 @@ impl ServerCertVerifier for AnyServer {
     }
 }
 
-fn tls(verify: bool) -> Result<MakeRustlsConnect, String> {
+fn tls(authorities: Option<&Authorities>) -> Result<MakeRustlsConnect, String> {
     let provider = Arc::new(ring::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(|e| e.to_string())?;
-    let config = if verify {
+    let config = if let Some(authorities) = authorities {
+        let file = authorities.file.display();
         let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        let certificates =
+            CertificateDer::pem_file_iter(&authorities.file).map_err(|e| format!("{file}: {e}"))?;
+        roots.add_parsable_certificates(certificates.flatten());
+        if roots.is_empty() {
+            return Err(format!("{file}: there is no certificate in it"));
+        }
         builder.with_root_certificates(roots).with_no_client_auth()
     } else {
         builder
@@ -205,9 +222,19 @@ async fn connect(connection: &Connection, options: &str) -> Result<Client, Strin
         .application_name("opsctl-drill")
         .connect_timeout(CONNECT)
         .ssl_mode(SslMode::Prefer);
-    match &connection.address {
-        Address::Socket(folder) => config.host_path(folder),
-        Address::Host(host) => config.host(host),
+    match (&connection.address, &connection.authorities) {
+        (Address::Socket(folder), _) => config.host_path(folder),
+        (Address::Host(host), None) => config.host(host),
+        (Address::Host(host), Some(authorities)) => {
+            // The certificate is held against the server's name, wherever a tunnel begins.
+            let at = tokio::net::lookup_host((host.as_str(), connection.port))
+                .await
+                .map_err(|e| format!("{host}: {e}"))?
+                .next()
+                .ok_or_else(|| format!("{host} has no address"))?;
+            config.ssl_mode(SslMode::Require);
+            config.host(&authorities.name).hostaddr(at.ip())
+        }
     };
     if let Some(password) = &connection.password {
         config.password(password.reveal());
@@ -215,9 +242,12 @@ async fn connect(connection: &Connection, options: &str) -> Result<Client, Strin
     if !options.is_empty() {
         config.options(options);
     }
-    let opened = tokio::time::timeout(CONNECT * 2, config.connect(tls(connection.verify_server)?))
-        .await
-        .map_err(|_| "no connection in time".to_owned())?;
+    let opened = tokio::time::timeout(
+        CONNECT * 2,
+        config.connect(tls(connection.authorities.as_ref())?),
+    )
+    .await
+    .map_err(|_| "no connection in time".to_owned())?;
     let (client, carrier) = opened.map_err(|e| told(&e))?;
     tokio::spawn(async move {
         // Its error is that of the query that was under way.

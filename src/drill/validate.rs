@@ -178,6 +178,7 @@ pub async fn run(
         run_id: request.run_id,
         journal: &journal,
         listener: request.listener,
+        bucket: request.bucket,
         timeline: Mutex::new(vec![restored]),
     };
     let mut warnings = Vec::new();

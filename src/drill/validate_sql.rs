@@ -1,15 +1,18 @@
 //! The copy of a restore test that is a database: found in RDS, asked by SQL.
 //!
 //! The copy has the users and passwords of its source. Nothing about it is changed, so the password
-//! comes from `PGPASSWORD`, as it does for a scratch server.
+//! comes from `connect.password_env`, or else from `PGPASSWORD`, as it does for a scratch server.
+
+use std::path::PathBuf;
 
 use async_trait::async_trait;
 
-use super::probe::{self, Address, Connection};
+use super::probe::{self, Address, Authorities, Connection};
 use super::record::{CheckRecord, CopyRecord, SourceRecord};
 use super::scratch::Secret;
 use super::source::{Context, Stop, sql_checks};
 use super::spec::SourceId;
+use super::tunnel::{Tunnel, reach};
 use super::validate::{Checker, Looked};
 use crate::cloud::copies::{Copies, CopyKind, CopySeen};
 use crate::config::later::Via;
@@ -22,6 +25,7 @@ pub struct SqlCopy<'a> {
     id: String,
     password: Option<String>,
     connection: Option<Connection>,
+    tunnel: Option<Tunnel>,
 }
 
 impl<'a> SqlCopy<'a> {
@@ -37,6 +41,7 @@ impl<'a> SqlCopy<'a> {
             id,
             password,
             connection: None,
+            tunnel: None,
         }
     }
 
@@ -87,29 +92,33 @@ impl Checker for SqlCopy<'_> {
     async fn find(&mut self, context: &Context<'_>) -> Result<Looked, Stop> {
         let seen = self.look(context).await?;
         let spec = context.spec;
-        let via = spec.connect.as_ref().map(|c| c.via.clone());
-        let (host, port) = match via.unwrap_or_default() {
-            Via::Direct => seen
-                .endpoint
-                .clone()
-                .ok_or_else(|| Stop::could_not_run(format!("{} has no endpoint", seen.shown())))?,
-            Via::Address(text) => text
-                .rsplit_once(':')
-                .and_then(|(host, port)| Some((host.to_owned(), port.parse().ok()?)))
-                .ok_or_else(|| Stop::could_not_run(format!("`{text}` is not host:port")))?,
-            Via::Command(_) => {
-                return Err(Stop::could_not_run(
-                    "connect.via is a command, which this version does not start",
-                ));
+        let connect = spec.connect.as_ref();
+        let via = connect.map(|c| c.via.clone()).unwrap_or_default();
+        // A fixed address needs no endpoint.
+        let (endpoint, own_port) = match (&seen.endpoint, &via) {
+            (Some(endpoint), _) => endpoint.clone(),
+            (None, Via::Address(_)) => (seen.id.clone(), 0),
+            (None, _) => {
+                let why = format!("{} has no endpoint", seen.shown());
+                return Err(Stop::could_not_run(why));
             }
         };
+        let (host, port, tunnel) = reach(&via, &endpoint, own_port)
+            .await
+            .map_err(Stop::could_not_run)?;
+        self.tunnel = tunnel;
         let connection = Connection {
             address: Address::Host(host),
             port,
             user: spec.user().to_owned(),
             password: self.password.clone().map(Secret::new),
             database: spec.database().to_owned(),
-            verify_server: false,
+            authorities: connect
+                .and_then(|c| c.ca_file.as_ref())
+                .map(|file| Authorities {
+                    file: PathBuf::from(file),
+                    name: endpoint,
+                }),
         };
         self.connection = Some(connection);
         Ok(Looked {
@@ -130,12 +139,13 @@ impl Checker for SqlCopy<'_> {
         probe::ping(connection).await.map_err(|e| {
             Stop::CouldNotRun(
                 format!(
-                    "the copy cannot be reached at {} as {}: {e}",
+                    "the copy cannot be reached at {} as {}: {e}{}",
                     connection.shown(),
-                    connection.user
+                    connection.user,
+                    self.tunnel.as_ref().map(Tunnel::said).unwrap_or_default()
                 ),
                 Some(
-                    "the copy has the users and passwords of its source: PGPASSWORD holds the one of connect.user; connect.via says how it is reached"
+                    "the copy has the users and passwords of its source: PGPASSWORD, or the variable in connect.password_env, holds the one of connect.user; connect.via says how it is reached"
                         .to_owned(),
                 ),
             )
@@ -145,5 +155,8 @@ impl Checker for SqlCopy<'_> {
 
     async fn close(&mut self) {
         self.connection = None;
+        if let Some(tunnel) = self.tunnel.take() {
+            tunnel.close().await;
+        }
     }
 }

@@ -110,6 +110,8 @@ pub struct DrillPlanView {
 pub struct SweptView {
     pub dry_run: bool,
     pub things: Vec<crate::drill::folder::Leftover>,
+    /// Copies that may belong to runs which are alive elsewhere.
+    pub young: Vec<crate::drill::folder::Leftover>,
     pub records: Vec<crate::drill::record::Record>,
     pub trouble: Vec<String>,
 }

@@ -2,9 +2,11 @@
 
     moto_aws.py      the server: what comes in, who answers it
     repairs.py       moto's own methods, replaced
+    databases.py     RDS: copies, states that take time
     lifecycle.py     S3 lifecycle: every rule form kept, what S3 refuses refused
     tagging.py       the tagging API over all services, S3 bucket tags
     explorer.py      Resource Explorer's Search
+    tables.py        DynamoDB tables: restores, states
     restore_testing.py   restore tests of AWS Backup
     money.py         budgets, anomaly detection, cost allocation tags, subscriptions that wait
     wire.py          answers and errors in the dialect of the request, CBOR
@@ -17,7 +19,9 @@ The control door, not part of AWS:
     GET, DELETE /_opsctl/calls          {"s3:ListBuckets": 3, ...}, every request that came, faults included
     POST, DELETE /_opsctl/explorer      Resource Explorer has a default view, or has none (at first)
     POST /_opsctl/money                 what only AWS or people can do to budgets and the like, see money.py
+    POST, DELETE /_opsctl/tables        states, failures and the like of DynamoDB tables, see tables.py
     POST, GET /_opsctl/restore-tests    restore jobs of AWS Backup, see restore_testing.py
+    POST, DELETE /_opsctl/rds           states, failures and the like of databases, see databases.py
     POST /_opsctl/system-tags           {arn: {"aws:...": value}}, tags that only AWS itself can set
 
 --record appends one JSON line per request: service, operation, region, params, violations of the model, status.
@@ -38,12 +42,14 @@ from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.http import HTTP_STATUS_CODES
 from werkzeug.serving import run_simple
 
+import databases
 import explorer
 import faults
 import lifecycle
 import money
 import repairs
 import restore_testing
+import tables
 import tagging
 from model_check import CHECKSUMS, decode, model
 from wire import Answer, Refusal, cut, error, result, to_json
@@ -67,8 +73,10 @@ class Server:
             if "/reset" in target:
                 tagging.reset()
                 money.reset()
+                databases.door("DELETE", {}, "")
                 explorer.on = False
                 restore_testing.reset()
+                tables.door("DELETE", {})
             answer = self.pass_on(environ, body)
         else:
             answer = self.serve(environ, method, target, body)
@@ -93,10 +101,14 @@ class Server:
                     explorer.on = method == "POST"
                 case "POST", "money":
                     money.door(json.loads(body), "123456789012")
+                case ("POST" | "DELETE"), "tables":
+                    tables.door(method, json.loads(body or b"{}"))
                 case "POST", "restore-tests":
                     restore_testing.load(json.loads(body))
                 case "GET", "restore-tests":
                     return Answer(200, json.dumps(restore_testing.state["jobs"]).encode(), [("Content-Type", "application/json")])
+                case ("POST" | "DELETE"), "rds":
+                    databases.door(method, json.loads(body or b"{}"), "123456789012")
                 case "POST", "system-tags":
                     for arn, tags in json.loads(body).items():
                         tagging.set_system_tags(arn.split(":")[4] or owner(arn.split(":")[5]), {arn: tags})
@@ -293,6 +305,9 @@ class KeepAlive(MotoRequestHandler):
             self.send_header(*header)
         self.end_headers()
         self.wfile.write(body)
+
+    def date_time_string(self, timestamp=None):
+        return databases.date()
 
     def log_request(self, code="-", size="-"):
         pass

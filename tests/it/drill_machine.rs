@@ -154,6 +154,7 @@ fn spec() -> Spec {
             expect: "= 1".to_owned(),
             expectation: Expect::parse("= 1").unwrap(),
         }],
+        table_checks: Vec::new(),
         policy_file: "policies/backups.toml".to_owned(),
         policy_line: 3,
         policy_sha256: "00".to_owned(),

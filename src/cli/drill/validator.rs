@@ -6,10 +6,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::{
-    Opened, RunArgs, Shown, emit_records, evidence, head, scratch_of, tell_swept, triggered_by,
-    view,
-};
+use super::{Opened, RunArgs, Shown, emit_records, head, swept, triggered_by, view};
 use crate::cli::context::{Interrupt, Progress};
 use crate::cli::{Failure, Format, Global, Outcome, exit};
 use crate::cloud::restore_tests::{RestoreJob, RestoreTests};
@@ -19,10 +16,10 @@ use crate::drill::journal::new_run_id;
 use crate::drill::machine::Request;
 use crate::drill::record::Outcome as Result_;
 use crate::drill::restore_test::{Standing, copy_of, is_source_of, resource_type};
-use crate::drill::spec::Spec;
-use crate::drill::sweep::sweep;
+use crate::drill::spec::{SourceId, Spec};
 use crate::drill::validate::{Checker, Task, Validated, run};
 use crate::drill::validate_sql::SqlCopy;
+use crate::drill::validate_table::TableCopy;
 
 /// How far back jobs are listed: a start window and a validation window of a week each are the most
 /// that AWS Backup takes, and a day for the restore.
@@ -272,7 +269,27 @@ fn checker<'a>(opened: &'a Opened, found: &'a Match<'a>) -> Result<Box<dyn Check
         .cloud
         .copies()
         .ok_or("this cloud has no copies")?;
-    let password = std::env::var("PGPASSWORD").ok();
+    if matches!(found.spec.id, SourceId::DynamoDb(_)) {
+        let tables = opened
+            .session
+            .cloud
+            .tables()
+            .ok_or("this cloud has no tables")?;
+        let at = found.job.recovery_point_created;
+        return Ok(Box::new(TableCopy::new(
+            copies,
+            tables,
+            &found.region,
+            id,
+            at,
+        )));
+    }
+    let named = found
+        .spec
+        .connect
+        .as_ref()
+        .and_then(|c| c.password_env.as_deref());
+    let password = std::env::var(named.unwrap_or("PGPASSWORD")).ok();
     Ok(Box::new(SqlCopy::new(copies, &found.region, id, password)))
 }
 
@@ -331,15 +348,7 @@ pub(super) async fn validate(global: &Global, args: &RunArgs) -> Outcome {
         ));
     }
     opened.guard().await?;
-    let bucket = evidence(
-        global,
-        &opened.session.loaded,
-        opened.session.cloud.as_ref(),
-    )
-    .await?;
-    let resolve = |name: &str| scratch_of(&opened.specs, name);
-    let swept = sweep(&opened.session.state, bucket.as_ref(), &resolve, false).await;
-    tell_swept(global, &swept);
+    let bucket = swept(global, &opened).await?;
     let looked = match &args.restore_job {
         Some(id) => Looked {
             matched: vec![look_for(tests, &specs, id).await?],
