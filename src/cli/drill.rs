@@ -659,7 +659,7 @@ async fn gc(global: &Global, dry_run: bool) -> Outcome {
             document["drills"] = json!(view.records);
             document["dry_run"] = json!(view.dry_run);
             document["leftovers"] = json!(view.things);
-            document["not_yet"] = json!(view.young);
+            document["left_alone"] = json!(view.young);
             document["trouble"] = json!(view.trouble);
             global.emit_json(&document)?;
         }

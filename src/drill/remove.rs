@@ -28,6 +28,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use super::guard::{AGE, Claim, Guard, Proof, guards};
+use super::label;
 use super::machine::span;
 use super::pace::{poll, settle};
 use super::record::{Cleanup, seconds};
@@ -356,8 +357,17 @@ fn refused(mut out: Removed, claim: &Claim, copy: &CopySeen, why: &[String]) -> 
         ));
         return out.ended(Removal::NotThere);
     }
+    let hint = match claim.proof {
+        Proof::TagsOnly => {
+            format!(
+                ". If it is no copy of a drill, take the tag {} off it",
+                label::RUN
+            )
+        }
+        Proof::Journal { .. } => String::new(),
+    };
     out.ended(Removal::Kept(format!(
-        "left as it is, a guard did not pass: {}",
+        "a guard did not pass: {}{hint}",
         why.join("; ")
     )))
 }

@@ -21,7 +21,7 @@ pub type Resolve<'a> = dyn Fn(&str) -> Option<Connection> + Sync + 'a;
 #[derive(Debug, Default)]
 pub struct Swept {
     pub things: Vec<Leftover>,
-    /// Copies that may belong to runs on other machines: no trouble.
+    /// Copies that may belong to runs on other machines, and what only looks like a copy: no trouble.
     pub young: Vec<Leftover>,
     /// The records that the killed runs could not write.
     pub records: Vec<Appended>,
@@ -113,7 +113,10 @@ async fn lost(
     out: &mut Swept,
 ) {
     let orphans = match copies::orphans(cloud, place, with.bucket, known).await {
-        Ok(orphans) => orphans,
+        Ok((orphans, foreign)) => {
+            out.young.extend(foreign);
+            orphans
+        }
         Err(e) => {
             out.trouble.push(format!(
                 "copies of environment `{}` cannot be looked for: {e}",

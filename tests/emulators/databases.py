@@ -101,6 +101,7 @@ def restored(original, backend, *args, **kwargs):
             copy.backup_retention_period = asked["BackupRetentionPeriod"]
         copy.publicly_accessible = settings["public"] or asked.get("PubliclyAccessible", True)
         copy.multi_az = asked.get("MultiAZ", False)
+        copy.copy_tags_to_snapshot = asked.get("CopyTagsToSnapshot", source.copy_tags_to_snapshot)
         copy.is_replica, copy.replicas, copy.source_db_instance_identifier = False, [], None
         if not int(copy.backup_retention_period or 0):
             drop_automated(backend.database_snapshots, "db_instance_identifier", copy.db_instance_identifier)

@@ -209,6 +209,17 @@ impl Emulator {
         serde_json::from_str(body).expect("a list of jobs")
     }
 
+    /// How tables behave; see `tests/emulators/tables.py`.
+    pub fn tables(&self, settings: &serde_json::Value) {
+        self.control("POST", "/_opsctl/tables", &settings.to_string());
+    }
+
+    /// How databases behave; see `tests/emulators/databases.py`.
+    pub fn rds(&self, settings: &serde_json::Value) {
+        let answer = self.control("POST", "/_opsctl/rds", &settings.to_string());
+        assert!(answer.starts_with("HTTP/1.1 204"), "{answer}");
+    }
+
     pub fn no_faults(&self) {
         self.control("DELETE", "/_opsctl/faults", "");
     }

@@ -15,6 +15,7 @@ mod cost;
 mod cost_sources;
 mod drill;
 mod drill_machine;
+mod drill_rds;
 mod emulator;
 mod export_files;
 mod faults;
