@@ -16,6 +16,7 @@ mod cost_sources;
 mod drill;
 mod drill_machine;
 mod drill_rds;
+mod drill_tables;
 mod emulator;
 mod export_files;
 mod faults;

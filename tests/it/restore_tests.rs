@@ -2,7 +2,6 @@
 //! played by `tests/emulators/restore_testing.py`; the copy is an instance in moto, and a real
 //! PostgreSQL answers for it.
 
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -10,89 +9,9 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use opsctl::drill::folder::{Folder, RunAs};
-use opsctl::drill::probe;
-use opsctl::drill::scratch::Scratch;
-use opsctl::drill::tools::{INSTALL, Tools};
-
+use crate::drill_rds::Server;
 use crate::emulator::{ACCOUNT, Emulator, moto};
 use crate::support::{self, Ran, json, project};
-
-/// A real PostgreSQL behind a TCP port, for as long as the value lives.
-pub struct Server {
-    runtime: tokio::runtime::Runtime,
-    inner: Option<(Scratch, Folder)>,
-    _dir: TempDir,
-    pub port: u16,
-    pub password: String,
-}
-
-impl Server {
-    pub fn start(statements: &str) -> Server {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .unwrap();
-        let dir = tempfile::Builder::new()
-            .prefix("it")
-            .tempdir_in("/tmp")
-            .unwrap();
-        std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
-        let tools = Tools::find(true)
-            .into_iter()
-            .next()
-            .unwrap_or_else(|| panic!("these tests need a real PostgreSQL: {INSTALL}"));
-        let (scratch, folder, port) = runtime.block_on(async {
-            let run_as = RunAs::choose().unwrap();
-            let folder =
-                Folder::create(&dir.path().join("opsctl-drill-server"), "server", run_as).unwrap();
-            let scratch = Scratch::start(&folder, &tools, "postgres").await.unwrap();
-            probe::create_database(&scratch.connection, "orders")
-                .await
-                .unwrap();
-            probe::fill(&scratch.connection.on("orders"), statements)
-                .await
-                .unwrap();
-            let probe::Address::Socket(socket) = scratch.connection.address.clone() else {
-                panic!("the scratch server has no socket");
-            };
-            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-            let port = listener.local_addr().unwrap().port();
-            tokio::spawn(async move {
-                while let Ok((mut client, _)) = listener.accept().await {
-                    let path = socket.join(".s.PGSQL.5432");
-                    tokio::spawn(async move {
-                        if let Ok(mut server) = tokio::net::UnixStream::connect(path).await {
-                            let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
-                        }
-                    });
-                }
-            });
-            (scratch, folder, port)
-        });
-        let password = scratch.connection.password.clone().unwrap();
-        Server {
-            runtime,
-            inner: Some((scratch, folder)),
-            _dir: dir,
-            port,
-            password: password.reveal().to_owned(),
-        }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        if let Some((scratch, folder)) = self.inner.take() {
-            self.runtime.block_on(scratch.stop());
-            let _ = folder.remove();
-        }
-    }
-}
-
-const ORDERS: &str = "CREATE TABLE orders (id int, created_at timestamptz);
-INSERT INTO orders SELECT i, now() - i * interval '1 minute' FROM generate_series(1, 1000) i;";
 
 const SOURCE: &str = "arn:aws:rds:eu-west-1:123456789012:db:orders-prod";
 const COPY: &str = "awsbackup-restore-test-0a1b2c";
@@ -155,7 +74,7 @@ fn drill(port: u16, more: &str) -> TempDir {
          [backups.drill.orders]\nsource = \"rds:orders-prod\"\n\
          objective = {{ rto = \"60m\", rpo = \"24h\" }}\n\
          restore = {{ instance_class = \"db.t4g.medium\", subnet_group = \"private\", security_groups = [\"sg-1\"] }}\n\
-         connect = {{ database = \"orders\", user = \"postgres\", via = \"127.0.0.1:{port}\" }}\n\
+         connect = {{ database = \"shop\", user = \"postgres\", via = \"127.0.0.1:{port}\" }}\n\
          [[backups.drill.orders.check]]\nsql = \"select count(*) from orders\"\nexpect = \"= 1000\"\n{more}"
     );
     let workspace = support::WORKSPACE.replace(", \"us-east-1\"", "");
@@ -197,7 +116,7 @@ fn instances(emulator: &Emulator) -> Value {
 #[test]
 fn a_restore_test_is_answered_with_the_result_of_the_checks() {
     let emulator = account();
-    let server = Server::start(ORDERS);
+    let server = Server::start();
     let dir = drill(server.port, "");
     let before = instances(&emulator);
     put(
@@ -220,7 +139,7 @@ fn a_restore_test_is_answered_with_the_result_of_the_checks() {
     let ran = validate(
         &emulator,
         dir.path(),
-        &server.password,
+        &server.password(),
         &["--format", "json"],
     );
     assert_eq!(ran.code, 0, "{}\n{}", ran.stdout, ran.stderr);
@@ -266,10 +185,10 @@ fn a_restore_test_is_answered_with_the_result_of_the_checks() {
     for entry in files(dir.path()) {
         let text = std::fs::read(&entry).unwrap();
         let text = String::from_utf8_lossy(&text);
-        assert!(!text.contains(&server.password), "{}", entry.display());
+        assert!(!text.contains(&server.password()), "{}", entry.display());
     }
     // The second time there is nothing to do.
-    let ran = validate(&emulator, dir.path(), &server.password, &[]);
+    let ran = validate(&emulator, dir.path(), &server.password(), &[]);
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     assert!(
         ran.stdout.starts_with("nothing to validate"),
@@ -296,11 +215,11 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 #[test]
 fn a_failing_check_and_a_missed_objective_are_failures() {
     let emulator = account();
-    let server = Server::start(ORDERS);
+    let server = Server::start();
     let more = "[[backups.drill.orders.check]]\nsql = \"select max(id) from orders\"\nexpect = \"> 5000\"\n";
     let failing = drill(server.port, more);
     put(&emulator, &[job("waits", json!({}))]);
-    let ran = validate(&emulator, failing.path(), &server.password, &[]);
+    let ran = validate(&emulator, failing.path(), &server.password(), &[]);
     assert_eq!(ran.code, 2, "{}{}", ran.stdout, ran.stderr);
     let answered = state(&emulator, "waits");
     assert_eq!(answered["ValidationStatus"], "FAILED");
@@ -328,7 +247,7 @@ fn a_failing_check_and_a_missed_objective_are_failures() {
         let ran = validate(
             &emulator,
             dir.path(),
-            &server.password,
+            &server.password(),
             &["--format", "json"],
         );
         assert_eq!(ran.code, 2, "{id}: {}{}", ran.stdout, ran.stderr);
@@ -350,7 +269,7 @@ fn a_failing_check_and_a_missed_objective_are_failures() {
         "CreatedBy": {"RestoreTestingPlanArn": PLAN.replace(":nightly-", ":random-")},
     });
     put(&emulator, &[job("random", random)]);
-    let ran = validate(&emulator, dir.path(), &server.password, &[]);
+    let ran = validate(&emulator, dir.path(), &server.password(), &[]);
     assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
     assert_eq!(state(&emulator, "random")["ValidationStatus"], "SUCCESSFUL");
     // Of a continuous backup the time of the restore counts, where it is told.
@@ -365,7 +284,7 @@ fn a_failing_check_and_a_missed_objective_are_failures() {
         });
         put(&emulator, &[job("continuous", more)]);
         let args = ["--restore-job", "continuous", "--format", "json"];
-        let ran = validate(&emulator, dir.path(), &server.password, &args);
+        let ran = validate(&emulator, dir.path(), &server.password(), &args);
         let record = &json(&ran)["drills"][0];
         let measured = &record["measured"]["recovery_point_age_seconds"];
         assert_eq!(measured.is_null(), !age, "{record}");
@@ -379,7 +298,7 @@ fn a_failing_check_and_a_missed_objective_are_failures() {
 #[test]
 fn what_cannot_be_looked_into_is_not_answered() {
     let emulator = account();
-    let server = Server::start(ORDERS);
+    let server = Server::start();
     let dir = drill(server.port, "");
     let unanswered = |id: &str, ran: &Ran, wanted: &str| {
         assert_eq!(ran.code, 1, "{}{}", ran.stdout, ran.stderr);
@@ -397,13 +316,13 @@ fn what_cannot_be_looked_into_is_not_answered() {
         &emulator,
         &[job("gone", json!({"CreatedResourceArn": gone}))],
     );
-    let ran = validate(&emulator, dir.path(), &server.password, &[]);
+    let ran = validate(&emulator, dir.path(), &server.password(), &[]);
     unanswered("gone", &ran, "RDS says that there is none");
     put(
         &emulator,
         &[job("source", json!({"CreatedResourceArn": SOURCE}))],
     );
-    let ran = validate(&emulator, dir.path(), &server.password, &[]);
+    let ran = validate(&emulator, dir.path(), &server.password(), &[]);
     unanswered(
         "source",
         &ran,
@@ -412,7 +331,7 @@ fn what_cannot_be_looked_into_is_not_answered() {
     // Nobody says what was restored.
     let silent = json!({"SourceResourceArn": null, "RecoveryPointArn": null});
     put(&emulator, &[job("silent", silent)]);
-    let ran = validate(&emulator, dir.path(), &server.password, &[]);
+    let ran = validate(&emulator, dir.path(), &server.password(), &[]);
     unanswered("silent", &ran, "does not say what it restored");
     // Two drills for one answer.
     let twice = drill(
@@ -420,16 +339,16 @@ fn what_cannot_be_looked_into_is_not_answered() {
         "[backups.drill.again]\nsource = \"rds:orders-prod\"\n",
     );
     put(&emulator, &[job("waits", json!({}))]);
-    let ran = validate(&emulator, twice.path(), &server.password, &[]);
+    let ran = validate(&emulator, twice.path(), &server.password(), &[]);
     unanswered("waits", &ran, "name one of them");
-    let ran = validate(&emulator, twice.path(), &server.password, &["orders"]);
+    let ran = validate(&emulator, twice.path(), &server.password(), &["orders"]);
     assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
 }
 
 #[test]
 fn a_job_that_is_named_has_to_be_one_that_waits() {
     let emulator = account();
-    let server = Server::start(ORDERS);
+    let server = Server::start();
     let dir = drill(server.port, "");
     put(
         &emulator,
@@ -468,14 +387,14 @@ fn a_job_that_is_named_has_to_be_one_that_waits() {
         let ran = validate(
             &emulator,
             dir.path(),
-            &server.password,
+            &server.password(),
             &["--restore-job", id],
         );
         assert_eq!(ran.code, 1, "{id}: {}", ran.stdout);
         assert!(ran.stderr.contains(wanted), "{id}: {}", ran.stderr);
     }
     let args = ["--restore-job", "waits"];
-    let ran = validate(&emulator, dir.path(), &server.password, &args);
+    let ran = validate(&emulator, dir.path(), &server.password(), &args);
     assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
     assert_eq!(state(&emulator, "waits")["ValidationStatus"], "SUCCESSFUL");
     assert_eq!(
@@ -497,7 +416,7 @@ fn a_job_that_is_named_has_to_be_one_that_waits() {
 #[test]
 fn denied_throttled_and_lost_calls_are_told_and_answered_later() {
     let emulator = account();
-    let server = Server::start(ORDERS);
+    let server = Server::start();
     let dir = drill(server.port, "");
     put(&emulator, &[job("waits", json!({}))]);
     let fault = |operation: &str, mode: &str, times: i64| {
@@ -510,7 +429,7 @@ fn denied_throttled_and_lost_calls_are_told_and_answered_later() {
     let ran = validate(
         &emulator,
         dir.path(),
-        &server.password,
+        &server.password(),
         &["--format", "json"],
     );
     assert_eq!(ran.code, 3, "{}{}", ran.stdout, ran.stderr);
@@ -519,7 +438,7 @@ fn denied_throttled_and_lost_calls_are_told_and_answered_later() {
         "backup:ListRestoreJobs"
     );
     fault("PutRestoreValidationResult", "deny", -1);
-    let ran = validate(&emulator, dir.path(), &server.password, &[]);
+    let ran = validate(&emulator, dir.path(), &server.password(), &[]);
     assert_eq!(ran.code, 1, "{}{}", ran.stdout, ran.stderr);
     assert!(
         ran.stderr.contains("AWS Backup was not told"),
@@ -532,7 +451,7 @@ fn denied_throttled_and_lost_calls_are_told_and_answered_later() {
     let ran = validate(
         &emulator,
         dir.path(),
-        &server.password,
+        &server.password(),
         &["--format", "json"],
     );
     assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
@@ -546,14 +465,14 @@ fn denied_throttled_and_lost_calls_are_told_and_answered_later() {
 #[test]
 fn a_killed_or_interrupted_validator_leaves_the_job_for_the_next() {
     let emulator = account();
-    let server = Server::start(ORDERS);
+    let server = Server::start();
     let slow = "[[backups.drill.orders.check]]\nsql = \"select count(*) from pg_sleep(30)\"\nexpect = \"= 1\"\n";
     let dir = drill(server.port, slow);
     for signal in ["-INT", "-KILL"] {
         put(&emulator, &[job("waits", json!({}))]);
         let mut command = emulator.command(dir.path(), &["drill", "run", "--as-validator"]);
         command
-            .env("PGPASSWORD", &server.password)
+            .env("PGPASSWORD", &server.password())
             .stdout(std::process::Stdio::null())
             .stderr(std::process::Stdio::null());
         let mut child = command.spawn().unwrap();
