@@ -310,7 +310,7 @@ fn what_cannot_be_looked_into_is_not_answered() {
     // A password that is not the source's; a copy that is not there; one that is no copy.
     put(&emulator, &[job("waits", json!({}))]);
     let ran = validate(&emulator, dir.path(), "wrong", &[]);
-    unanswered("waits", &ran, "PGPASSWORD holds the one");
+    unanswered("waits", &ran, "holds the one of connect.user");
     let gone = format!("arn:aws:rds:eu-west-1:{ACCOUNT}:db:awsbackup-restore-test-gone");
     put(
         &emulator,
