@@ -478,7 +478,7 @@ fn emit_records(
             global.emit_json(&document)
         }
         Format::Markdown => global.emit(&render::markdown::drills(views)),
-        _ => global.emit(&render::human::drills(views, &global.style())),
+        _ => global.show(&render::human::drills(views, &global.style())),
     }
 }
 
@@ -515,7 +515,7 @@ async fn plan(global: &Global, args: &Names) -> Outcome {
             global.emit_json(&document)?;
         }
         Format::Markdown => global.emit(&render::markdown::drill_plans(&views))?,
-        _ => global.emit(&render::human::drill_plans(&views, &global.style()))?,
+        _ => global.show(&render::human::drill_plans(&views, &global.style()))?,
     }
     Ok(code)
 }
@@ -664,7 +664,7 @@ async fn gc(global: &Global, dry_run: bool) -> Outcome {
             global.emit_json(&document)?;
         }
         Format::Markdown => global.emit(&render::markdown::drill_swept(&view))?,
-        _ => global.emit(&render::human::drill_swept(&view, &global.style()))?,
+        _ => global.show(&render::human::drill_swept(&view, &global.style()))?,
     }
     Ok(match clean {
         true => exit::OK,

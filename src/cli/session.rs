@@ -17,7 +17,7 @@ use crate::config::workspace::{AcceptUnobserved, Environment, Workspace};
 use crate::config::{Loaded, Resolved};
 use crate::model::Control;
 use crate::plan::Plan;
-use crate::plan::build::{PlanEnvironment, PlanRequest, build};
+use crate::plan::build::{PlanEnvironment, PlanRequest, build, judge};
 use crate::sandbox::{Sandbox, scenario};
 
 /// The project folder of this call, where there is one.
@@ -241,6 +241,28 @@ impl Session {
                 api: self.cloud.meter().snapshot(),
             },
         ))
+    }
+
+    /// What the controls say of what was observed, for audits and reports.
+    pub fn judged(
+        &self,
+        environments: &[PlanEnvironment],
+        controls: &[Control],
+        only: Option<&GlobMatcher>,
+    ) -> Plan {
+        judge(
+            environments,
+            &PlanRequest {
+                controls,
+                only,
+                destroy: false,
+                now: Timestamp::now(),
+                accepted: &self.accepted(),
+                sandbox: self.sandbox.clone(),
+                lock: None,
+                api: self.cloud.meter().snapshot(),
+            },
+        )
     }
 
     /// The blind spots that `opsctl.toml` accepts.

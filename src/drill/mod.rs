@@ -8,6 +8,7 @@
 //! [`chain`]. Only `probe*.rs` speaks SQL.
 
 pub mod chain;
+pub mod driver;
 pub mod dump;
 pub mod dynamodb;
 pub mod expect;
@@ -21,6 +22,8 @@ pub mod make;
 pub mod pace;
 pub mod price;
 pub mod probe;
+#[cfg(feature = "mysql")]
+pub mod probe_mysql;
 pub mod probe_seed;
 pub mod rds;
 pub mod record;

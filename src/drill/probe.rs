@@ -1,9 +1,9 @@
-//! The only SQL and the only database driver: checks on a restored copy, each in a read-only
+//! SQL, and the driver of PostgreSQL: what a check asks of a restored copy, in a read-only
 //! transaction of its own with a time limit.
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::{StreamExt, pin_mut};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -17,12 +17,10 @@ use tokio_postgres::{Client, Config, SimpleQueryMessage};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::expect::Actual;
-use super::record::CheckRecord;
 use super::scratch::Secret;
-use super::spec::Check;
 
 /// Most time to be let in.
-const CONNECT: Duration = Duration::from_secs(10);
+pub(super) const CONNECT: Duration = Duration::from_secs(10);
 /// Longest value that is kept in the evidence, in characters.
 const LONGEST: usize = 200;
 
@@ -357,28 +355,11 @@ pub async fn fill(connection: &Connection, statements: &str) -> Result<(), Strin
     client.batch_execute(statements).await.map_err(|e| told(&e))
 }
 
-/// Runs one check on a connection of its own.
-pub async fn check(connection: &Connection, check: &Check, limit: Duration) -> CheckRecord {
-    let began = Instant::now();
-    let asked = tokio::time::timeout(limit + CONNECT * 2, ask(connection, &check.sql, limit)).await;
-    let asked = asked.unwrap_or_else(|_| Err(format!("no answer within {} s", limit.as_secs())));
-    let (actual, held) = match &asked {
-        Ok(actual) => (Some(actual), check.expectation.holds(actual)),
-        Err(e) => (None, Err(e.clone())),
-    };
-    CheckRecord {
-        sql: check.sql.clone(),
-        expect: check.expect.clone(),
-        actual: actual.map(|a| {
-            let text = a.to_string();
-            match text.char_indices().nth(LONGEST) {
-                Some((at, _)) => format!("{}…", &text[..at]),
-                None => text,
-            }
-        }),
-        passed: held == Ok(true),
-        duration_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
-        error: held.err(),
+/// A value as it is kept in the evidence.
+pub(super) fn shortened(text: &str) -> String {
+    match text.char_indices().nth(LONGEST) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text.to_owned(),
     }
 }
 
@@ -387,7 +368,11 @@ pub async fn check(connection: &Connection, check: &Check, limit: Duration) -> C
 /// The session only reads, the transaction only reads, and preparing refuses a second statement, so
 /// that none can end the transaction and begin another. A function that escapes all that (`dblink`,
 /// say) reaches a copy that is thrown away.
-async fn ask(connection: &Connection, sql: &str, limit: Duration) -> Result<Actual, String> {
+pub(super) async fn ask(
+    connection: &Connection,
+    sql: &str,
+    limit: Duration,
+) -> Result<Actual, String> {
     let millis = limit.as_millis().max(1);
     let options = format!(
         "-c default_transaction_read_only=on -c statement_timeout={millis} -c idle_in_transaction_session_timeout=60000"

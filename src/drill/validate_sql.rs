@@ -7,7 +7,9 @@ use std::path::PathBuf;
 
 use async_trait::async_trait;
 
-use super::probe::{self, Address, Authorities, Connection};
+use super::driver::Driver;
+use super::probe::{Address, Authorities, Connection};
+use super::rds::unseen;
 use super::record::{CheckRecord, CopyRecord, SourceRecord};
 use super::scratch::Secret;
 use super::source::{Context, Stop, sql_checks};
@@ -15,15 +17,18 @@ use super::spec::SourceId;
 use super::tunnel::{Tunnel, reach};
 use super::validate::{Checker, Looked};
 use crate::cloud::copies::{Copies, CopyKind, CopySeen};
+use crate::cloud::databases::{Database, Databases};
 use crate::config::later::Via;
 
 /// A database that AWS Backup restored.
 pub struct SqlCopy<'a> {
     copies: &'a dyn Copies,
+    databases: &'a dyn Databases,
     region: &'a str,
     /// Its name, which [`super::restore_test::copy_of`] has looked at.
     id: String,
     password: Option<String>,
+    driver: Option<Driver>,
     connection: Option<Connection>,
     tunnel: Option<Tunnel>,
 }
@@ -31,33 +36,50 @@ pub struct SqlCopy<'a> {
 impl<'a> SqlCopy<'a> {
     pub fn new(
         copies: &'a dyn Copies,
+        databases: &'a dyn Databases,
         region: &'a str,
         id: String,
         password: Option<String>,
     ) -> SqlCopy<'a> {
         SqlCopy {
             copies,
+            databases,
             region,
             id,
             password,
+            driver: None,
             connection: None,
             tunnel: None,
         }
     }
 
-    async fn look(&self, context: &Context<'_>) -> Result<CopySeen, Stop> {
-        let spec = context.spec;
-        let kind = match spec.id {
+    fn kind(context: &Context<'_>) -> CopyKind {
+        match context.spec.id {
             SourceId::Aurora(_) => CopyKind::Cluster,
             _ => CopyKind::Instance,
+        }
+    }
+
+    /// What it is besides: its engine above all.
+    async fn described(&self, context: &Context<'_>) -> Result<Database, Stop> {
+        let target = &context.spec.target;
+        let found = match Self::kind(context) {
+            CopyKind::Cluster => self.databases.cluster(target, self.region, &self.id).await,
+            _ => self.databases.instance(target, self.region, &self.id).await,
         };
+        found
+            .map_err(|e| unseen("the copy cannot be seen", &e))?
+            .ok_or_else(|| Stop::could_not_run(format!("{} is not there any more", self.id)))
+    }
+
+    async fn look(&self, context: &Context<'_>) -> Result<CopySeen, Stop> {
+        let spec = context.spec;
+        let kind = Self::kind(context);
         let seen = self
             .copies
             .look(&spec.target, self.region, kind, &self.id)
             .await
-            .map_err(|e| {
-                Stop::could_not_run(format!("the copy {} cannot be looked at: {e}", self.id))
-            })?;
+            .map_err(|e| unseen("the copy cannot be seen", &e))?;
         let Some(seen) = seen else {
             return Err(Stop::could_not_run(format!(
                 "AWS Backup says that it made {kind} {}, and RDS says that there is none in {}",
@@ -91,7 +113,17 @@ impl<'a> SqlCopy<'a> {
 impl Checker for SqlCopy<'_> {
     async fn find(&mut self, context: &Context<'_>) -> Result<Looked, Stop> {
         let seen = self.look(context).await?;
+        let database = self.described(context).await?;
         let spec = context.spec;
+        let driver = Driver::of_engine(&database.engine).ok_or_else(|| {
+            Stop::could_not_run(format!(
+                "{} is one of {}, which this version does not speak",
+                seen.shown(),
+                database.engine
+            ))
+        })?;
+        driver.ready().map_err(Stop::could_not_run)?;
+        self.driver = Some(driver);
         let connect = spec.connect.as_ref();
         let via = connect.map(|c| c.via.clone()).unwrap_or_default();
         // A fixed address needs no endpoint.
@@ -110,9 +142,15 @@ impl Checker for SqlCopy<'_> {
         let connection = Connection {
             address: Address::Host(host),
             port,
-            user: spec.user().to_owned(),
+            user: connect
+                .and_then(|c| c.user.clone())
+                .or(database.master_user.clone())
+                .unwrap_or_else(|| driver.user().to_owned()),
             password: self.password.clone().map(Secret::new),
-            database: spec.database().to_owned(),
+            database: connect
+                .and_then(|c| c.database.clone())
+                .or(database.database_name.clone())
+                .unwrap_or_else(|| driver.database().to_owned()),
             authorities: connect
                 .and_then(|c| c.ca_file.as_ref())
                 .map(|file| Authorities {
@@ -125,18 +163,22 @@ impl Checker for SqlCopy<'_> {
             copy: CopyRecord {
                 id: seen.id.clone(),
                 resource_id: seen.resource_id.clone(),
-                instance_class: None,
+                instance_class: database.instance_class,
             },
-            source: SourceRecord::default(),
+            source: SourceRecord {
+                engine: Some(database.engine),
+                engine_version: database.engine_version,
+                encrypted: database.encrypted,
+                ..SourceRecord::default()
+            },
         })
     }
 
     async fn verify(&mut self, context: &Context<'_>) -> Result<Vec<CheckRecord>, Stop> {
-        let connection = self
-            .connection
-            .as_ref()
-            .ok_or_else(|| Stop::could_not_run("there is no connection"))?;
-        probe::ping(connection).await.map_err(|e| {
+        let (Some(connection), Some(driver)) = (&self.connection, self.driver) else {
+            return Err(Stop::could_not_run("there is no connection"));
+        };
+        driver.ping(connection).await.map_err(|e| {
             Stop::CouldNotRun(
                 format!(
                     "the copy cannot be reached at {} as {}: {e}{}",
@@ -150,7 +192,7 @@ impl Checker for SqlCopy<'_> {
                 ),
             )
         })?;
-        Ok(sql_checks(context, connection).await)
+        Ok(sql_checks(context, driver, connection).await)
     }
 
     async fn close(&mut self) {

@@ -4,11 +4,11 @@
 //! Every string that may come from AWS goes through [`text::escape`] on its way out.
 
 pub mod backtest;
-pub mod cost_html;
 pub mod csv;
 pub mod diagnostics;
 pub mod github;
 pub mod gitlab;
+pub mod html;
 pub mod human;
 pub mod junit;
 pub mod markdown;

@@ -15,6 +15,7 @@ mod cost;
 mod cost_sources;
 mod drill;
 mod drill_machine;
+mod drill_mysql;
 mod drill_rds;
 mod drill_tables;
 mod emulator;

@@ -290,7 +290,15 @@ fn checker<'a>(opened: &'a Opened, found: &'a Match<'a>) -> Result<Box<dyn Check
         .as_ref()
         .and_then(|c| c.password_env.as_deref());
     let password = std::env::var(named.unwrap_or("PGPASSWORD")).ok();
-    Ok(Box::new(SqlCopy::new(copies, &found.region, id, password)))
+    let databases = opened
+        .session
+        .cloud
+        .databases()
+        .ok_or("this cloud has no databases")?;
+    let region = &found.region;
+    Ok(Box::new(SqlCopy::new(
+        copies, databases, region, id, password,
+    )))
 }
 
 struct Work<'a> {

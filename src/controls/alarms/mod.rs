@@ -65,7 +65,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rust_decimal::Decimal;
 
 use super::budgets::names::Names;
-use super::object::{ObjectChange, action, made_with};
+use super::object::{ObjectChange, action};
 use super::topics::{Needs, managed, merge};
 use super::{Input, selected, signed_usd};
 use crate::cloud::Want;
@@ -644,10 +644,6 @@ impl<'a> Planner<'a, '_> {
         let told = will.or(was).map(|c| c.1).unwrap_or_default();
         let basis = (!delta.is_zero())
             .then(|| format!("{} USD a month: {told}; {}", signed_usd(delta), price::FREE));
-        let tags = match action {
-            ActionKind::Create => made_with(self.input, &resource, &self.mine),
-            _ => Tags::new(),
-        };
         let change = ObjectChange {
             control: Control::Alarms,
             before,
@@ -657,7 +653,7 @@ impl<'a> Planner<'a, '_> {
             risk,
             delta,
             basis,
-            tags,
+            managed: &self.mine,
         };
         self.verdict.changes.push(change.on(self.input, &resource));
     }

@@ -8,6 +8,7 @@ use crate::cloud::CloudError;
 use crate::cloud::copies::CopyKind;
 use crate::cloud::databases::{Database, DatabaseSnapshot, Point};
 use crate::config::later::{DrillMethod, Via};
+use crate::drill::driver::Driver;
 use crate::drill::label;
 use crate::drill::price;
 use crate::drill::record::{RecoveryPoint, SourceRecord, seconds_between, to_millis};
@@ -144,17 +145,19 @@ impl Rds<'_> {
         if self.spec.checks.is_empty() {
             return Ok(());
         }
-        match source.engine.as_str() {
-            "postgres" | "aurora-postgresql" => {}
-            engine @ ("mysql" | "mariadb" | "aurora-mysql" | "aurora") => {
+        let ready = Driver::of_engine(&source.engine).map(Driver::ready);
+        match ready {
+            Some(Ok(())) => {}
+            Some(Err(e)) => {
                 return Err(Stop::CouldNotRun(
-                    format!("the checks need a connection to {engine}, which needs the feature `mysql`, and this build has none: nothing was restored"),
-                    Some("build with `--features mysql` where the version has it, or leave the checks out: then only the restore is proven".to_owned()),
+                    format!("the checks cannot be made, so nothing was restored: {e}"),
+                    Some("or leave the checks out: then only the restore is proven".to_owned()),
                 ));
             }
-            engine => {
+            None => {
                 return Err(Stop::could_not_run(format!(
-                    "the checks need a connection to {engine}, which this version does not speak: nothing was restored"
+                    "the checks need a connection to {}, which this version does not speak: nothing was restored",
+                    source.engine
                 )));
             }
         }

@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 use super::{Asked, Rds};
 use crate::cloud::copies::{CopyKind, CopySeen};
 use crate::config::later::Via;
+use crate::drill::driver::Driver;
 use crate::drill::machine::span;
 use crate::drill::pace::{poll, settle};
-use crate::drill::probe::{self, Address, Authorities, Connection};
+use crate::drill::probe::{Address, Authorities, Connection};
 use crate::drill::record::{CheckRecord, SourceRecord};
 use crate::drill::remove::ours;
 use crate::drill::scratch::Secret;
@@ -36,8 +37,9 @@ impl Rds<'_> {
             None => self.reset_password(context).await?,
         };
         let connection = self.way_there(context, password).await?;
-        self.let_in(context, &connection).await?;
-        if let (Ok(version), Some(source)) = (probe::version(&connection).await, &self.source) {
+        let driver = self.driver();
+        self.let_in(context, driver, &connection).await?;
+        if let (Ok(version), Some(source)) = (driver.version(&connection).await, &self.source) {
             self.learned = Some(SourceRecord {
                 id: self.spec.source.clone(),
                 resource_id: Some(source.resource_id.clone()),
@@ -47,7 +49,15 @@ impl Rds<'_> {
                 encrypted: source.encrypted,
             });
         }
-        Ok(sql_checks(context, &connection).await)
+        Ok(sql_checks(context, driver, &connection).await)
+    }
+
+    /// Preflight has found that there is one.
+    fn driver(&self) -> Driver {
+        let engine = self.source.as_ref().map(|s| s.engine.as_str());
+        engine
+            .and_then(Driver::of_engine)
+            .unwrap_or(Driver::Postgres)
     }
 
     /// What has the master password: the cluster, or the only instance.
@@ -153,9 +163,9 @@ impl Rds<'_> {
         Ok(Connection {
             address: Address::Host(at),
             port: at_port,
-            user: user.unwrap_or_else(|| "postgres".to_owned()),
+            user: user.unwrap_or_else(|| self.driver().user().to_owned()),
             password: Some(password),
-            database: database.unwrap_or_else(|| "postgres".to_owned()),
+            database: database.unwrap_or_else(|| self.driver().database().to_owned()),
             authorities: given
                 .and_then(|c| c.ca_file.as_ref())
                 .map(|file| Authorities {
@@ -166,17 +176,23 @@ impl Rds<'_> {
     }
 
     /// Returns when the copy lets us in.
-    async fn let_in(&self, context: &Context<'_>, connection: &Connection) -> Result<(), Stop> {
+    async fn let_in(
+        &self,
+        context: &Context<'_>,
+        driver: Driver,
+        connection: &Connection,
+    ) -> Result<(), Stop> {
         let began = Instant::now();
         let patience = PATIENCE.min(settle() + settle() / 2);
         loop {
-            let why = match probe::ping(connection).await {
+            let why = match driver.ping(connection).await {
                 Ok(()) => return Ok(()),
                 Err(why) => why,
             };
             let database = &connection.database;
-            // invalid_catalog_name: the server is there, and what should be in it is not.
-            if why.contains("SQLSTATE 3D000") {
+            // The server is there, and what should be in it is not: invalid_catalog_name of
+            // PostgreSQL, ER_BAD_DB_ERROR of MySQL and MariaDB.
+            if why.contains("SQLSTATE 3D000") || why.contains("error 1049") {
                 return Err(Stop::failed(format!(
                     "the copy has no database {database}: {why}"
                 )));
