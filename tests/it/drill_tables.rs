@@ -321,8 +321,8 @@ fn stale_rows_and_gone_sources_are_told() {
     assert_eq!(ran.code, 2, "{}", ran.stderr);
     let all = support::json(&ran)["drills"].clone();
     let of = |name: &str| {
-        let found = all.as_array().unwrap().iter();
-        found.cloned().find(|r| r["drill"] == name).unwrap()
+        let mut found = all.as_array().unwrap().iter();
+        found.find(|r| r["drill"] == name).cloned().unwrap()
     };
     let orders = of("orders");
     assert!(

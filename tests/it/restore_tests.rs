@@ -94,10 +94,10 @@ fn validate(emulator: &Emulator, dir: &Path, password: &str, args: &[&str]) -> R
 
 fn state(emulator: &Emulator, id: &str) -> Value {
     let jobs = emulator.restore_tests_now();
-    let found = jobs.as_array().unwrap().iter();
+    let mut found = jobs.as_array().unwrap().iter();
     found
-        .cloned()
         .find(|j| j["RestoreJobId"] == id)
+        .cloned()
         .unwrap_or_else(|| panic!("no job {id}"))
 }
 
@@ -472,7 +472,7 @@ fn a_killed_or_interrupted_validator_leaves_the_job_for_the_next() {
         put(&emulator, &[job("waits", json!({}))]);
         let mut command = emulator.command(dir.path(), &["drill", "run", "--as-validator"]);
         command
-            .env("PGPASSWORD", &server.password())
+            .env("PGPASSWORD", server.password())
             .stdout(std::process::Stdio::null())
             .stderr(std::process::Stdio::null());
         let mut child = command.spawn().unwrap();
