@@ -1,4 +1,5 @@
 mod look;
+pub(super) mod status;
 mod testing_plans;
 mod validator;
 
@@ -8,10 +9,10 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::context::{Interrupt, Progress};
-use super::session::{Session, aws, guard, load, project_dir, sandbox_state, state_dir, target};
+use super::evidence::Evidence;
+use super::session::{Session, aws, guard, load, project_dir, sandbox_state, state_dir};
 use super::{Failure, Format, Global, Outcome, exit, json_head};
 use crate::cloud::copies::CopyKind;
-use crate::cloud::store::BucketPlace;
 use crate::cloud::{Cloud, Target};
 use crate::config::Loaded;
 use crate::config::source::suggest;
@@ -20,6 +21,7 @@ use crate::drill::dump::Dump;
 use crate::drill::dynamodb::DynamoDb;
 use crate::drill::journal::new_run_id;
 use crate::drill::machine::{self, Finished, Request, money, span};
+use crate::drill::metrics::Publisher;
 use crate::drill::probe::Connection;
 use crate::drill::rds::Rds;
 use crate::drill::record::{Outcome as Result_, Record, StepRecord, Trigger, now, seconds};
@@ -61,6 +63,11 @@ pub enum DrillCommand {
     /// With --out-dir one file for each request, as `aws backup create-restore-testing-plan` and
     /// `create-restore-testing-selection` take it by --cli-input-json. Asks AWS for nothing.
     ExportRestoreTestingPlan(testing_plans::ExportArgs),
+    /// When each drill passed last, and whether that is recent enough
+    ///
+    /// Looked up in the evidence bucket, then in the metric opsctl/Drill Passed, then on this machine.
+    /// Exit codes: 0 all passed within drill_every, 2 one did not, 3 it could not be seen.
+    Status(StatusArgs),
     /// Remove what killed drills left behind
     Gc {
         /// Only say what would be removed, and which guards passed
@@ -92,6 +99,17 @@ pub struct RunArgs {
 }
 
 #[derive(Debug, Args)]
+pub struct StatusArgs {
+    #[command(flatten)]
+    pub names: Names,
+    /// Publish the days since then as the metric opsctl/Drill DaysSincePassed, for the alarm
+    ///
+    /// Run it every night: the alarm takes two silent days as trouble.
+    #[arg(long)]
+    pub publish: bool,
+}
+
+#[derive(Debug, Args)]
 pub struct ListArgs {
     /// Only this drill
     pub name: Option<String>,
@@ -109,6 +127,7 @@ pub async fn run(global: &Global, command: &DrillCommand) -> Outcome {
         DrillCommand::List(args) => look::list(global, args).await,
         DrillCommand::Show { run } => look::show(global, run.as_deref()).await,
         DrillCommand::Verify { local } => look::verify(global, *local).await,
+        DrillCommand::Status(args) => status::run(global, args).await,
         DrillCommand::Gc { dry_run } => gc(global, *dry_run).await,
     }
 }
@@ -203,6 +222,17 @@ impl Opened {
         .help("s3-dump: sources can; rds: ones in the sandbox"))
     }
 
+    /// The first region that `opsctl.toml` gives the environment, whatever the run is narrowed to.
+    fn home(&self, spec: &Spec) -> String {
+        let environments = self.session.loaded.workspace.iter();
+        let mut environments = environments.flat_map(|w| w.environments.iter());
+        let own = environments.find(|(name, _)| **name == spec.target.environment);
+        own.and_then(|(_, e)| e.regions.first())
+            .map(|r| r.value.clone())
+            .or_else(|| spec.target.regions.first().cloned())
+            .unwrap_or_default()
+    }
+
     async fn guard(&self) -> Result<(), Failure> {
         let mut targets: Vec<&Target> = self.specs.iter().map(|(s, _)| &s.target).collect();
         targets.dedup_by_key(|t| t.environment.clone());
@@ -211,46 +241,16 @@ impl Opened {
 }
 
 /// The evidence bucket, where the project has one; sandbox records never go there.
-async fn evidence<'a>(
+pub(super) async fn evidence<'a>(
     global: &Global,
     loaded: &Loaded,
     cloud: &'a dyn Cloud,
 ) -> Result<Option<Bucket<'a>>, Failure> {
-    let (Some(workspace), None) = (&loaded.workspace, &global.sandbox) else {
-        return Ok(None);
-    };
-    let Some(evidence) = &workspace.evidence else {
-        return Ok(None);
-    };
-    let Some(environment) = workspace.environments.get(&evidence.environment.value) else {
-        return Ok(None);
-    };
-    let target = target(&evidence.environment, environment);
-    guard(cloud, &[&target]).await?;
-    let asked_in = target.regions.first().cloned().unwrap_or_default();
-    let region = cloud
-        .objects()
-        .bucket_region(&target, &asked_in, &evidence.bucket)
-        .await
-        .map_err(|e| {
-            Failure::new(format!(
-                "the evidence bucket {} cannot be reached, so no drill was begun: {e}",
-                evidence.bucket
-            ))
-        })?;
-    let prefix = match evidence.prefix.as_str() {
-        "" => String::new(),
-        prefix if prefix.ends_with('/') => prefix.to_owned(),
-        prefix => format!("{prefix}/"),
-    };
-    Ok(Some(Bucket {
+    let found = super::evidence::place(global, loaded, cloud).await?;
+    Ok(found.map(|Evidence { place, prefix }| Bucket {
         store: cloud.objects(),
-        place: BucketPlace {
-            target,
-            region,
-            bucket: evidence.bucket.clone(),
-        },
-        prefix: format!("{prefix}{}/", workspace.project.name.value),
+        place,
+        prefix,
     }))
 }
 
@@ -351,6 +351,11 @@ async fn run_drills(global: &Global, args: &Names) -> Outcome {
     let listener = Shown(Progress::spinner(global, "drill"));
     let mut views = Vec::new();
     let mut refused = Vec::new();
+    let home = |spec: &Spec| opened.home(spec);
+    let publisher = Publisher {
+        cloud: session.cloud.as_ref(),
+        home: &home,
+    };
     for (spec, _) in &opened.specs {
         if interrupt.code().is_some() {
             break;
@@ -363,6 +368,7 @@ async fn run_drills(global: &Global, args: &Names) -> Outcome {
             sandbox: session.sandbox.as_deref(),
             trigger: trigger.clone(),
             bucket: bucket.as_ref(),
+            metrics: Some(&publisher),
             cancel: &interrupt.cancel,
             interrupted_by: &interrupted_by,
             listener: &listener,
@@ -375,7 +381,16 @@ async fn run_drills(global: &Global, args: &Names) -> Outcome {
             }
         };
         match machine::run(source, &request).await {
-            Ok(finished) => views.push(view(finished)),
+            Ok(finished) => {
+                let spoken = &finished.appended.record.reasons;
+                for warning in &finished.warnings {
+                    // Those of before the record stand in it.
+                    if !spoken.iter().any(|r| r.ends_with(warning.as_str())) {
+                        global.say(&format!("warning: {warning}"));
+                    }
+                }
+                views.push(view(finished));
+            }
             Err(e) => refused.push(Failure::new(format!("drill `{}`: {e}", spec.name))),
         }
     }

@@ -8,6 +8,7 @@ mod complete;
 mod context;
 mod doctor;
 mod drill;
+mod evidence;
 mod explain;
 mod init;
 mod metrics;

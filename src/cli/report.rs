@@ -1,6 +1,7 @@
 //! `opsctl report`: one file per report in `report/`, each with the formats of [`super::Format`] that
 //! reports have. Pages are made from the shell in [`crate::render::html`].
 
+mod past;
 mod tags;
 
 use clap::Subcommand;

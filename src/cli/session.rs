@@ -8,6 +8,7 @@ use globset::{Glob, GlobMatcher};
 use jiff::Timestamp;
 
 use super::context::{Interrupt, Progress};
+use super::drill::status::add_to as drill_status;
 use super::{Failure, Global};
 use crate::aws::{AwsCloud, Settings};
 use crate::cloud::{Cloud, LockPlace, Target, Want};
@@ -292,7 +293,11 @@ impl Session {
                     if audit {
                         crate::controls::want_for_audit(controls, resolved, &mut want);
                     }
-                    self.cloud.observe(target, &want).await
+                    let mut seen = self.cloud.observe(target, &want).await;
+                    if audit && want.backups {
+                        drill_status(global, self, target, resolved, &mut seen).await;
+                    }
+                    seen
                 }))
                 .await,
             )

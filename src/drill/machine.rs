@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::chain::{Appended, Bucket, Chain};
 use super::journal::Journal;
 use super::lock::SourceLock;
+use super::metrics::Publisher;
 use super::record::{
     CheckRecord, Cleanup, FORMAT_VERSION, Measured, Objective, Outcome, PolicyRef, Record,
     SourceRecord, StepRecord, Trigger, now, seconds, seconds_between,
@@ -30,6 +31,8 @@ pub struct Request<'a> {
     pub sandbox: Option<&'a str>,
     pub trigger: Trigger,
     pub bucket: Option<&'a Bucket<'a>>,
+    /// `None`: nothing is published.
+    pub metrics: Option<&'a Publisher<'a>>,
     pub cancel: &'a CancellationToken,
     /// What cancelled it, in words.
     pub interrupted_by: &'a (dyn Fn() -> String + Sync),
@@ -170,6 +173,10 @@ pub async fn run(
         && let Err(e) = journal.end(&appended.record.sha256)
     {
         tracing::warn!("the journal cannot be closed: {e}");
+    }
+    if let Some(publisher) = request.metrics {
+        let warning = publisher.push(spec, &appended.record).await;
+        state.warnings.extend(warning);
     }
     Ok(Finished {
         appended,

@@ -248,7 +248,7 @@ impl Spec {
                 cost_usd: limits
                     .and_then(|l| l.cost_usd.as_ref())
                     .map_or_else(|| Decimal::from(COST_USD), |a| a.0),
-                every: backups.drill_every.map(|p| p.0),
+                every: backups.drill_every.as_ref().map(|p| p.value.0),
                 checks,
                 table_checks: table_checks.map_err(at)?,
                 policy_file: file.name.clone(),

@@ -416,7 +416,7 @@ async fn finish(
     context: Context<'_>,
     request: &Request<'_>,
     help: Option<String>,
-    warnings: Vec<String>,
+    mut warnings: Vec<String>,
 ) -> Result<Finished, String> {
     let journal = context.journal;
     if let Err(e) = journal.cleaned(&record.cleanup) {
@@ -443,6 +443,9 @@ async fn finish(
     })?;
     if let Err(e) = journal.end(&appended.record.sha256) {
         tracing::warn!("the journal cannot be closed: {e}");
+    }
+    if let Some(publisher) = request.metrics {
+        warnings.extend(publisher.push(request.spec, &appended.record).await);
     }
     Ok(Finished {
         appended,

@@ -21,6 +21,7 @@ mod cost;
 mod group;
 mod machine;
 mod paint;
+mod tags;
 mod verdict;
 mod words;
 

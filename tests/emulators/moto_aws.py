@@ -2,6 +2,7 @@
 
     moto_aws.py      the server: what comes in, who answers it
     repairs.py       moto's own methods, replaced
+    backups.py       RDS: what waits for the maintenance window, copies of backups in other regions; S3: versioning
     databases.py     RDS: copies, states that take time
     lifecycle.py     S3 lifecycle: every rule form kept, what S3 refuses refused
     tagging.py       the tagging API over all services, S3 bucket tags
@@ -43,6 +44,7 @@ from werkzeug.http import HTTP_STATUS_CODES
 from werkzeug.serving import run_simple
 
 import databases
+import backups
 import explorer
 import faults
 import lifecycle
@@ -208,6 +210,8 @@ class Server:
                     return lifecycle.get(bucket)
                 case "DeleteBucketLifecycle":
                     return lifecycle.delete(bucket)
+                case "GetBucketVersioning":
+                    return backups.get_versioning(bucket)
                 case "GetBucketTagging":
                     return tagging.get_bucket_tags(bucket, backend)
                 case "PutBucketTagging":

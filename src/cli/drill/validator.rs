@@ -14,6 +14,7 @@ use crate::cloud::{CloudError, Target};
 use crate::drill::chain::Bucket;
 use crate::drill::journal::new_run_id;
 use crate::drill::machine::Request;
+use crate::drill::metrics::Publisher;
 use crate::drill::record::Outcome as Result_;
 use crate::drill::restore_test::{Standing, copy_of, is_source_of, resource_type};
 use crate::drill::spec::{SourceId, Spec};
@@ -307,6 +308,7 @@ struct Work<'a> {
     bucket: Option<&'a Bucket<'a>>,
     interrupt: &'a Interrupt,
     listener: &'a Shown,
+    metrics: &'a Publisher<'a>,
 }
 
 impl Work<'_> {
@@ -320,6 +322,7 @@ impl Work<'_> {
             sandbox: None,
             trigger: triggered_by(),
             bucket: self.bucket,
+            metrics: Some(self.metrics),
             cancel: &self.interrupt.cancel,
             interrupted_by: &interrupted_by,
             listener: self.listener,
@@ -365,12 +368,18 @@ pub(super) async fn validate(global: &Global, args: &RunArgs) -> Outcome {
         None => look(global, tests, &specs, Timestamp::now()).await,
     };
     let listener = Shown(Progress::spinner(global, "validation"));
+    let home = |spec: &Spec| opened.home(spec);
+    let publisher = Publisher {
+        cloud: opened.session.cloud.as_ref(),
+        home: &home,
+    };
     let work = Work {
         opened: &opened,
         tests,
         bucket: bucket.as_ref(),
         interrupt: &interrupt,
         listener: &listener,
+        metrics: &publisher,
     };
     let mut views = Vec::new();
     let mut answers: Vec<Value> = Vec::new();

@@ -231,6 +231,34 @@ impl Bucket<'_> {
         })
     }
 
+    /// Hands out the records from the newest on, until `enough` says so. One that is not as it was
+    /// written proves nothing and is left out.
+    ///
+    /// # Errors
+    /// The bucket could not be read.
+    pub async fn newest_first(
+        &self,
+        mut enough: impl FnMut(&Record) -> bool,
+    ) -> Result<(), String> {
+        use futures::stream::{self, StreamExt};
+        let numbers = self.numbers().await?;
+        let mut all = stream::iter(numbers.into_iter().rev())
+            .map(|number| async move { (number, self.bytes(number).await) })
+            .buffered(8);
+        while let Some((number, bytes)) = all.next().await {
+            match Record::read(&bytes?) {
+                Ok(record) if record.sequence == number => {
+                    if enough(&record) {
+                        break;
+                    }
+                }
+                Ok(_) => tracing::warn!("{} was renamed or copied", self.key(number)),
+                Err(e) => tracing::warn!("{}: {e}", self.key(number)),
+            }
+        }
+        Ok(())
+    }
+
     /// All records of the bucket, in order.
     ///
     /// # Errors

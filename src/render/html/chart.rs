@@ -86,8 +86,8 @@ struct Size {
 const SIZES: [Size; 2] = [
     Size {
         class: "wide",
-        width: 760.0,
-        height: 220.0,
+        width: 1080.0,
+        height: 250.0,
     },
     Size {
         class: "narrow",
@@ -144,10 +144,10 @@ impl Plot<'_> {
         if high <= low {
             high = low + 1.0;
         }
-        // Steps of 1, 2 or 5 times a power of ten, so that three to six fit.
+        // Steps of 1, 2, 2.5 or 5 times a power of ten, so that three to six fit.
         let rough = (high - low) / 4.0;
         let power = 10_f64.powf(rough.log10().floor());
-        let step = [1.0, 2.0, 5.0, 10.0]
+        let step = [1.0, 2.0, 2.5, 5.0, 10.0]
             .into_iter()
             .map(|n| n * power)
             .find(|step| *step >= rough)
@@ -417,22 +417,33 @@ fn runs<T>(values: &[Option<T>]) -> Vec<Vec<(usize, &T)>> {
     out
 }
 
-/// A part of a whole as a bar that fills its place; nothing without a number. `tone` is `good`,
-/// `careful`, `bad` or empty.
-pub fn bar(percent: Option<Decimal>, tone: &str) -> Value {
-    let Some(percent) = percent else {
+/// Parts of wholes as bars that fill their place, the first one thick, a second one thin below it;
+/// a bar without a number is left out.
+pub fn bars(percents: &[Option<Decimal>]) -> Value {
+    const KINDS: [(&str, &str, u32); 2] = [("fill", "0", 8), ("fill second", "10", 3)];
+    let mut drawn = String::new();
+    let mut height = 0;
+    for (percent, (class, y, thick)) in percents.iter().zip(KINDS) {
+        let Some(percent) = percent else { continue };
+        let width = percent
+            .clamp(&Decimal::ZERO, &Decimal::ONE_HUNDRED)
+            .round_dp(1)
+            .normalize();
+        // Little is not nothing.
+        let width = match *percent > Decimal::ZERO {
+            true => width.max(Decimal::ONE),
+            false => width,
+        };
+        drawn.push_str(&format!(
+            "<rect class=\"track\" y=\"{y}\" width=\"100\" height=\"{thick}\"/><rect class=\"{class}\" y=\"{y}\" width=\"{width}\" height=\"{thick}\"/>"
+        ));
+        height = 13;
+    }
+    if height == 0 {
         return Value::from_safe_string(String::new());
-    };
-    let width = percent
-        .clamp(Decimal::ZERO, Decimal::ONE_HUNDRED)
-        .round_dp(1);
-    // Little is not nothing.
-    let width = match percent > Decimal::ZERO {
-        true => width.max(Decimal::ONE),
-        false => width,
-    };
+    }
     Value::from_safe_string(format!(
-        "<svg class=\"bar\" viewBox=\"0 0 100 8\" preserveAspectRatio=\"none\" aria-hidden=\"true\"><rect class=\"track\" width=\"100\" height=\"8\"/><rect class=\"fill {tone}\" width=\"{width}\" height=\"8\"/></svg>"
+        "<svg class=\"bar\" viewBox=\"0 0 100 {height}\" preserveAspectRatio=\"none\" aria-hidden=\"true\">{drawn}</svg>"
     ))
 }
 
@@ -506,7 +517,7 @@ mod tests {
         assert!(svg.contains("&lt;budget&gt; 65.00") && svg.contains("&quot;so&quot;"));
         assert!(!svg.contains("<budget"));
         let wide = svg.split("<svg class=\"plot narrow").next().unwrap();
-        for (name, most) in [("x", 760.0), ("y", 220.0)] {
+        for (name, most) in [("x", 1080.0), ("y", 250.0)] {
             let all = attribute(wide, "rect", name);
             assert_eq!(all.len(), 20);
             assert!(all.iter().all(|v| (0.0..most).contains(v)), "{all:?}");
@@ -544,10 +555,15 @@ mod tests {
 
     #[test]
     fn a_little_is_not_nothing() {
-        let text = |n: i64| bar(Some(Decimal::new(n, 2)), "bad").to_string();
-        assert!(text(1).contains("class=\"fill bad\" width=\"1\""));
-        assert!(text(0).contains("class=\"fill bad\" width=\"0\""));
-        assert!(text(20_000).contains("class=\"fill bad\" width=\"100\""));
-        assert_eq!(bar(None, "").to_string(), "");
+        let text = |n: i64| bars(&[Some(Decimal::new(n, 2))]).to_string();
+        assert!(text(1).contains("class=\"fill\" y=\"0\" width=\"1\""));
+        assert!(text(0).contains("class=\"fill\" y=\"0\" width=\"0\""));
+        assert!(text(20_000).contains("class=\"fill\" y=\"0\" width=\"100\""));
+        assert_eq!(bars(&[None, None]).to_string(), "");
+        assert!(
+            !bars(&[Some(Decimal::ONE), None])
+                .to_string()
+                .contains("second")
+        );
     }
 }

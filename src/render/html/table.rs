@@ -58,6 +58,14 @@ impl Column {
         }
     }
 
+    /// With a name that is not known before.
+    pub fn named(self, name: &str) -> Column {
+        Column {
+            name: Cow::Owned(name.to_owned()),
+            ..self
+        }
+    }
+
     pub fn kind(self, kind: Kind) -> Column {
         Column { kind, ..self }
     }
@@ -87,6 +95,8 @@ pub struct Cell {
     pub tone: &'static str,
     /// Markup of [`super::chart`] instead of the text; not in explorers.
     pub svg: Option<Value>,
+    /// In a column of commands: a text, and no command.
+    pub plain: bool,
 }
 
 impl Cell {
@@ -113,6 +123,19 @@ impl Cell {
         }
     }
 
+    /// A command, or what is to be done where there is none.
+    pub fn fix(command: Option<&str>, text: &str) -> Cell {
+        Cell {
+            text: command.unwrap_or(text).to_owned(),
+            plain: command.is_none(),
+            ..Cell::default()
+        }
+    }
+
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "a cell is nothing to subtract from"
+    )]
     pub fn sub(self, sub: impl Into<String>) -> Cell {
         Cell {
             sub: sub.into(),
@@ -158,9 +181,11 @@ impl Explorer {
                 columns
                     .iter()
                     .zip(row)
-                    .map(|(column, cell)| match column.number {
-                        true => json!([escape(&cell.text), cell.sort]),
-                        false => json!(escape(&cell.text)),
+                    .map(|(column, cell)| match (column.number, cell.plain) {
+                        (true, _) => json!([escape(&cell.text), cell.sort]),
+                        // In a list of its own: not of the kind of its column.
+                        (false, true) => json!([escape(&cell.text)]),
+                        (false, false) => json!(escape(&cell.text)),
                     })
                     .collect()
             })

@@ -8,6 +8,7 @@ mod cost;
 mod drill;
 mod explain;
 mod report;
+mod tags;
 mod unobserved;
 
 pub use super::{ApplyView, OutcomeView, Style};
@@ -17,6 +18,7 @@ pub(in crate::render) use cost::{aside, price_ahead};
 pub use cost::{cost, cost_explained};
 pub use drill::{drill_list, drill_plans, drill_swept, drill_verified, drills};
 pub use explain::{catalog, explain};
+pub use tags::tags;
 
 use super::alarms::Digest;
 use super::group::{Environment, Group, by_action, environments, groups};

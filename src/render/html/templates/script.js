@@ -1,7 +1,8 @@
 "use strict";
 // Tables that are sorted, filtered and paged. Text of an account only ever goes through textContent.
 (() => {
-  const PAGE = 100;
+  // Where rows are stacked, a hundred of them are a long way.
+  const PAGE = matchMedia("(max-width: 44rem)").matches ? 25 : 100;
   const PRINTED = 500;
   const order = new Intl.Collator("en", { numeric: true, sensitivity: "base" });
   const count = new Intl.NumberFormat("en");
@@ -122,6 +123,9 @@
         if (column.class) td.className = column.class;
         const value = shown(row[at]);
         if (!value) {
+          // Nothing to show.
+        } else if (Array.isArray(row[at])) {
+          td.textContent = value;
         } else if (column.kind === "severity") {
           td.append(make("span", { className: `severity ${value}`, textContent: value }));
         } else if (column.kind === "command") {
