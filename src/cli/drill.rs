@@ -219,7 +219,7 @@ impl Opened {
             "drill `{}`: {kind} sources cannot be restored by this version",
             spec.name
         ))
-        .help("s3-dump: sources can; rds: ones in the sandbox"))
+        .help("on AWS all sources can; in the sandbox those of rds:"))
     }
 
     /// The first region that `opsctl.toml` gives the environment, whatever the run is narrowed to.
