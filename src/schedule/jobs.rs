@@ -108,7 +108,7 @@ fn drills(
         .policies
         .backups
         .as_ref()
-        .and_then(|b| b.drill_every);
+        .and_then(|b| b.drill_every.as_ref().map(|p| p.value));
     let limit = match specs.len() {
         1 => "its limits.timeout and cleanup".to_owned(),
         n => format!("the limits.timeout and cleanup of {n} drills"),

@@ -64,7 +64,7 @@ fn enumerate(name: &str, source: &str, calls: &[(&str, &str, &str)]) {
             }
             let mut command = stage.command(&["drill", "run"]);
             if mode == "delay_ms" {
-                fault["ms"] = json!(4000);
+                fault["ms"] = json!(3000);
                 command
                     .args(["--timeout", "2s"])
                     .env("OPSCTL_DRILL_POLL", "400ms");
@@ -75,7 +75,7 @@ fn enumerate(name: &str, source: &str, calls: &[(&str, &str, &str)]) {
             stage.moto.no_faults();
             // A delayed call may still be under way.
             if mode == "delay_ms" {
-                std::thread::sleep(Duration::from_secs(3));
+                std::thread::sleep(Duration::from_millis(1500));
             }
             let records = stage.records();
             // The account is looked at before a run begins: without it there is none.

@@ -202,8 +202,8 @@ pub(super) fn wanted(environments: &[(Target, Resolved)]) -> Result<Vec<Wanted>,
             .policies
             .backups
             .as_ref()
-            .and_then(|b| b.drill_every)
-            .map(|p| p.0);
+            .and_then(|b| b.drill_every.as_ref())
+            .map(|p| p.value.0);
         let specs = Spec::all(target, resolved).map_err(Failure::new)?;
         wanted.extend(specs.iter().map(|spec| Wanted::of(spec, every)));
     }
