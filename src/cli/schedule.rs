@@ -29,7 +29,7 @@ pub enum ScheduleCommand {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Which {
-    /// The restore drills of each environment, so often that none is ever overdue
+    /// The restore drills of each environment, so often that none is ever overdue, and their state as a metric every night
     Drill,
     /// The audit of all environments, every night
     Audit,

@@ -94,7 +94,7 @@ fn one(text: &mut String, notes: &mut Vec<String>, job: &Job, place: &Place, set
     let run = minutes_up(job.longest_one_seconds) + 10;
     let whole = match job.kind {
         Kind::Drill => run + SWEEP + 15,
-        Kind::Audit => run + 10,
+        Kind::Audit | Kind::Status => run + 10,
     };
     if whole > HOSTED {
         notes.push(format!(
@@ -152,6 +152,7 @@ fn one(text: &mut String, notes: &mut Vec<String>, job: &Job, place: &Place, set
         "      - name: Is opsctl there?\n        run: |\n          {check}\n"
     ));
     let (name, command) = match job.kind {
+        Kind::Status => ("Drills", job.command(&place.binary, &[])),
         Kind::Audit => (
             "Audit",
             format!("{} --format github", job.command(&place.binary, &[])),
@@ -174,6 +175,7 @@ fn one(text: &mut String, notes: &mut Vec<String>, job: &Job, place: &Place, set
     };
     let attention = match job.kind {
         Kind::Audit => "there are findings",
+        Kind::Status => "a drill is overdue",
         Kind::Drill => "the drill failed or missed its objective",
     };
     text.push_str(&format!(

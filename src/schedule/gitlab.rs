@@ -144,9 +144,10 @@ fn one(text: &mut String, job: &Job, place: &Place, settings: &Settings) {
     if place.dir != "." {
         script.push(format!("cd {}", shell(&place.dir)));
     }
-    match drill {
-        true => script.push(format!("{} \"$DRILL\"", job.command(&place.binary, &[]))),
-        false => script.push(format!(
+    match job.kind {
+        Kind::Drill => script.push(format!("{} \"$DRILL\"", job.command(&place.binary, &[]))),
+        Kind::Status => script.push(job.command(&place.binary, &[])),
+        Kind::Audit => script.push(format!(
             "{} --format junit --output \"$CI_PROJECT_DIR/opsctl-audit.xml\"",
             job.command(&place.binary, &[])
         )),
@@ -156,8 +157,8 @@ fn one(text: &mut String, job: &Job, place: &Place, settings: &Settings) {
         "." => String::new(),
         dir => format!("{dir}/"),
     };
-    match drill {
-        true => {
+    match job.kind {
+        Kind::Drill => {
             text.push_str("  # Of a job that was cancelled or ran out of time: what its drill left behind is removed.\n  after_script:\n");
             let mut after = script;
             after.pop();
@@ -169,7 +170,8 @@ fn one(text: &mut String, job: &Job, place: &Place, settings: &Settings) {
                 yaml(&format!("{folder}.opsctl/evidence/"))
             ));
         }
-        false => text.push_str("  artifacts:\n    when: always\n    expire_in: 90 days\n    paths:\n      - opsctl-audit.xml\n    reports:\n      junit: opsctl-audit.xml\n"),
+        Kind::Status => {}
+        Kind::Audit => text.push_str("  artifacts:\n    when: always\n    expire_in: 90 days\n    paths:\n      - opsctl-audit.xml\n    reports:\n      junit: opsctl-audit.xml\n"),
     }
 }
 

@@ -18,6 +18,8 @@ use crate::drill::spec::Spec;
 /// When drills start where nobody said otherwise: after the nightly backups of most accounts, and
 /// outside the hour that daylight saving skips or repeats.
 pub const DRILL_AT: u16 = 3 * 60 + 30;
+/// When the state of drills is published.
+pub const STATUS_AT: u16 = 5 * 60 + 30;
 /// When the audit starts: it sees what the drills have left on record.
 pub const AUDIT_AT: u16 = 6 * 60;
 
@@ -77,6 +79,9 @@ pub fn jobs(wanted: &Wanted<'_>) -> Result<(Vec<Job>, Vec<String>), String> {
             taken.push(id.clone());
             jobs.push(drills(wanted, target, resolved, &specs, id, &mut notes)?);
         }
+    }
+    if !jobs.is_empty() {
+        jobs.push(status(wanted, &jobs));
     }
     if wanted.audit {
         jobs.push(audit(wanted));
@@ -180,6 +185,46 @@ fn drills(
         why,
         id,
     })
+}
+
+/// Every night, for the environments that have drills: the alarm on overdue drills takes silence for
+/// trouble.
+fn status(wanted: &Wanted<'_>, drills: &[Job]) -> Job {
+    let environments: Vec<&str> = drills
+        .iter()
+        .flat_map(|job| job.accounts.first())
+        .map(|account| account.environment.as_str())
+        .collect();
+    let mut arguments: Vec<String> = ["drill", "status", "--publish"].map(str::to_owned).into();
+    let named = drills
+        .iter()
+        .flat_map(|job| &job.arguments)
+        .filter(|a| a.starts_with("--env="));
+    arguments.extend(named.cloned());
+    arguments.extend(wanted.global.iter().cloned());
+    let evidence = wanted
+        .workspace
+        .evidence
+        .iter()
+        .map(|e| e.environment.value.as_str());
+    let id = "status".to_owned();
+    Job {
+        kind: Kind::Status,
+        name: format!("{}-{id}", wanted.name),
+        title: "when each drill passed last, as a metric".to_owned(),
+        drills: Vec::new(),
+        cadence: Cadence::Day,
+        minute: wanted.at.unwrap_or(STATUS_AT),
+        spread: spread(wanted, &id),
+        longest_seconds: AUDIT.as_secs(),
+        longest_one_seconds: AUDIT.as_secs(),
+        arguments,
+        accounts: accounts(wanted, environments.iter().copied().chain(evidence)),
+        why: vec![
+            "Every night: the alarm on overdue drills takes two silent days as trouble.".to_owned(),
+        ],
+        id,
+    }
 }
 
 fn audit(wanted: &Wanted<'_>) -> Job {

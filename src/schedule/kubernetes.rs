@@ -152,7 +152,7 @@ fn cron_job(
     let late = (job.cadence.longest_gap_seconds() / 2).min(86_400);
     let grace = match job.kind {
         Kind::Drill => CLEANUP.as_secs() + 300,
-        Kind::Audit => 60,
+        Kind::Audit | Kind::Status => 60,
     };
     text.push_str(&format!(
         "spec:\n  schedule: {}\n  timeZone: Etc/UTC\n  concurrencyPolicy: Forbid\n  startingDeadlineSeconds: {late} # a start that was missed is made up for\n  successfulJobsHistoryLimit: 3\n  failedJobsHistoryLimit: 5\n  jobTemplate:\n    spec:\n      activeDeadlineSeconds: {} # more than its own limits: opsctl should end by itself\n",

@@ -30,6 +30,8 @@ pub const AUDIT: Duration = Duration::from_secs(3600);
 pub enum Kind {
     Audit,
     Drill,
+    /// Publishes how long ago each drill passed: the alarm on overdue drills hears nothing otherwise.
+    Status,
 }
 
 /// An account whose credentials a job needs.

@@ -86,7 +86,7 @@ fn service(job: &Job, place: &Place, settings: &Settings) -> String {
              TimeoutStopSec={}\nKillMode=mixed\n",
             CLEANUP.as_secs() + 300
         )),
-        Kind::Audit => text.push_str(&format!(
+        Kind::Audit | Kind::Status => text.push_str(&format!(
             "TimeoutStartSec={start}\nTimeoutStopSec=60\nKillMode=mixed\n"
         )),
     }

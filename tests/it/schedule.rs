@@ -232,7 +232,7 @@ fn units_pass_systemd_analyze() {
             "multi-user.target",
         ],
     );
-    assert_eq!(files.len(), 6);
+    assert_eq!(files.len(), 8);
     let done = Command::new("systemd-analyze")
         .arg("verify")
         .args(&files)
@@ -480,11 +480,14 @@ fn what_is_asked_for_is_what_is_written() {
             .map(|j| j["id"].as_str().unwrap_or_default().to_owned())
             .collect()
     };
-    assert_eq!(ids(&jobs(&[])), ["drill-staging-eu", "drill-prod", "audit"]);
+    assert_eq!(
+        ids(&jobs(&[])),
+        ["drill-staging-eu", "drill-prod", "status", "audit"]
+    );
     assert_eq!(ids(&jobs(&["--job", "audit"])), ["audit"]);
     assert_eq!(
         ids(&jobs(&["--job", "drill", "-e", "prod"])),
-        ["drill-prod"]
+        ["drill-prod", "status"]
     );
     let exact = jobs(&["--job", "audit", "--at", "04:05", "--jitter", "0s"]);
     assert_eq!(exact[0]["cron"], "5 4 * * *");

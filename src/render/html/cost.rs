@@ -370,10 +370,10 @@ fn services(entry: &CostEntry) -> Option<Table> {
         caption: "By service".to_owned(),
         columns: vec![
             Column::text("Service").class("wide"),
-            Column::text("").class("bars"),
+            Column::text("Part").class("bars"),
             Column::number("So far"),
             Column::number("").named(&against),
-            Column::number(""),
+            Column::number("In %"),
             Column::number("Last month"),
         ],
         rows,
@@ -519,7 +519,7 @@ fn split(caption: &str, mut values: Vec<(String, Decimal, bool)>) -> Table {
             Column::text("")
                 .named(caption.trim_start_matches("By "))
                 .class("wide"),
-            Column::text("").class("bars"),
+            Column::text("Part").class("bars"),
             Column::number("So far"),
             Column::number("Share"),
         ],

@@ -59,10 +59,12 @@ pub fn page(report: &DrillsReport<'_>) -> Result<String, String> {
                 title: "Trend",
             });
         }
-        jumps.push(Jump {
-            id: "runs",
-            title: "All drills",
-        });
+        if report.review.counts.runs() > 0 {
+            jumps.push(Jump {
+                id: "runs",
+                title: "All drills",
+            });
+        }
         jumps.push(Jump {
             id: "frameworks",
             title: "SOC 2, ISO 27001, DORA",
@@ -397,6 +399,7 @@ fn runs(report: &DrillsReport<'_>) -> Explorer {
 
 fn mappings(report: &DrillsReport<'_>) -> Table {
     Table {
+        stack: true,
         columns: vec![
             Column::text("Reference"),
             Column::text("Asks, in short"),
@@ -463,6 +466,7 @@ fn sheet(page: &DrillPage<'_>) -> Sheet {
     });
     let began = record.timeline.first().map(|s| s.started_at);
     let steps = began.map(|began| Table {
+        stack: true,
         columns: vec![
             Column::text("Step"),
             Column::number("Began"),
@@ -496,8 +500,8 @@ fn sheet(page: &DrillPage<'_>) -> Sheet {
             Cell::text(objective.map_or_else(|| "none".to_owned(), span)),
             Cell::text(value.map_or_else(|| "not measured".to_owned(), span)),
             match keeps(value, objective) {
-                Some(true) => Cell::text("kept").tone("good"),
-                Some(false) => Cell::text("missed").tone("bad"),
+                Some(true) => Cell::text("yes").tone("good"),
+                Some(false) => Cell::text("no").tone("bad"),
                 None => Cell::text("–").tone("muted"),
             },
         ]
@@ -507,7 +511,7 @@ fn sheet(page: &DrillPage<'_>) -> Sheet {
             Column::text("Objective"),
             Column::text("Asked for"),
             Column::text("Measured"),
-            Column::text(""),
+            Column::text("Kept"),
         ],
         rows: vec![
             line(
@@ -526,6 +530,7 @@ fn sheet(page: &DrillPage<'_>) -> Sheet {
                 o.rpo_seconds,
             ),
         ],
+        stack: true,
         ..Table::default()
     };
     let (cleanup, cleanup_tone) = match record.cleanup.deleted {

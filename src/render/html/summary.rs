@@ -100,11 +100,12 @@ fn next(step: &Step) -> Next {
 
 fn moved(report: &SummaryReport) -> Table {
     Table {
+        stack: true,
         columns: vec![
             Column::text("Area"),
             Column::text("Then"),
             Column::text("Now"),
-            Column::text(""),
+            Column::text("Better or worse"),
         ],
         rows: report
             .changed
