@@ -2,6 +2,7 @@
 
 pub mod copies;
 pub mod databases;
+pub mod health;
 pub mod store;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -152,6 +153,13 @@ pub enum Call {
         region: String,
         arn: String,
     },
+    /// Tells the subscribers of a topic something.
+    Publish {
+        region: String,
+        topic: String,
+        subject: String,
+        message: String,
+    },
 
     /// Makes a budget with all its notifications and subscribers.
     CreateBudget {
@@ -281,6 +289,7 @@ impl Call {
             | Call::SetTopicPolicy { region, .. }
             | Call::Subscribe { region, .. }
             | Call::DeleteTopic { region, .. }
+            | Call::Publish { region, .. }
             | Call::SetAlarmState { region, .. }
             | Call::DeleteAlarms { region, .. }
             | Call::RecoverPointInTime { region, .. }
@@ -531,6 +540,9 @@ pub trait Cloud: Send + Sync {
     fn databases(&self) -> Option<&dyn databases::Databases> {
         None
     }
+
+    /// What the doctor asks.
+    fn health(&self) -> &dyn health::Health;
 
     /// What has been asked of the cloud so far.
     fn meter(&self) -> &Meter;

@@ -16,6 +16,7 @@ mod elasticache;
 mod error;
 mod explorer;
 mod gaps;
+mod health;
 mod http;
 mod join;
 mod lambda;
@@ -30,6 +31,7 @@ mod objects;
 mod observe;
 mod own;
 mod pace;
+pub mod post;
 mod rds;
 mod s3;
 mod session;
@@ -306,6 +308,10 @@ impl Cloud for AwsCloud {
 
     fn databases(&self) -> Option<&dyn crate::cloud::databases::Databases> {
         Some(self)
+    }
+
+    fn health(&self) -> &dyn crate::cloud::health::Health {
+        self
     }
 
     fn meter(&self) -> &Meter {

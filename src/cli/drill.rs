@@ -8,8 +8,10 @@ use serde_json::{Value, json};
 
 use super::context::{Interrupt, Progress};
 use super::evidence::Evidence;
+use super::notify::{Notifier, NotifyArgs};
 use super::session::{Session, aws, guard, load, project_dir, sandbox_state, state_dir};
 use super::{Failure, Format, Global, Outcome, exit, json_head};
+use crate::apply::notify::{self, Notice};
 use crate::cloud::copies::CopyKind;
 use crate::cloud::{Cloud, Target};
 use crate::config::Loaded;
@@ -39,7 +41,7 @@ pub enum DrillCommand {
     ///
     /// Exit codes: 0 all passed, 2 one failed or missed its objective, 1 one could not run,
     /// 130/143 interrupted after cleaning up. What an earlier run left behind is removed first.
-    Run(Names),
+    Run(RunArgs),
     /// The records of drills, the newest last
     List(ListArgs),
     /// One record with its timeline and checks
@@ -84,6 +86,14 @@ pub struct StatusArgs {
     /// Run it every night: the alarm takes two silent days as trouble.
     #[arg(long)]
     pub publish: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    #[command(flatten)]
+    pub names: Names,
+    #[command(flatten, next_help_heading = "Notification")]
+    pub notify: NotifyArgs,
 }
 
 #[derive(Debug, Args)]
@@ -218,7 +228,7 @@ pub(super) async fn evidence<'a>(
     loaded: &Loaded,
     cloud: &'a dyn Cloud,
 ) -> Result<Option<Bucket<'a>>, Failure> {
-    let found = super::evidence::place(global, loaded, cloud).await?;
+    let found = super::evidence::place(global.sandbox.as_deref(), loaded, cloud).await?;
     Ok(found.map(|Evidence { place, prefix }| Bucket {
         store: cloud.objects(),
         place,
@@ -283,11 +293,12 @@ impl Listener for Shown {
     }
 }
 
-async fn run_drills(global: &Global, args: &Names) -> Outcome {
+async fn run_drills(global: &Global, args: &RunArgs) -> Outcome {
     let interrupt = Interrupt::listen();
-    let opened = Opened::new(global, &args.names)?;
-    opened.guard().await?;
+    let opened = Opened::new(global, &args.names.names)?;
     let session = &opened.session;
+    let notifier = Notifier::new(&args.notify, session)?;
+    opened.guard().await?;
     // What an earlier run left costs money whether records can be kept or not.
     let evidence = evidence(global, &session.loaded, session.cloud.as_ref()).await;
     let resolve = |name: &str| scratch_of(&opened.specs, name);
@@ -363,13 +374,49 @@ async fn run_drills(global: &Global, args: &Names) -> Outcome {
         emit_records(global, &opened, &views)?;
     }
     let any = |result: Result_| views.iter().any(|v| v.record.result == result);
-    Ok(match interrupt.code() {
+    let code = match interrupt.code() {
         Some(code) => code,
         None if any(Result_::Failed) || any(Result_::MissedObjective) => exit::ATTENTION,
         None if any(Result_::Aborted) || !refused.is_empty() => exit::FAILED,
         None if views.iter().any(|v| v.upload_error.is_some()) => exit::FAILED,
         None => exit::OK,
+    };
+    Ok(match notifier {
+        Some(notifier) => {
+            let records: Vec<&Record> = views.iter().map(|v| &v.record).collect();
+            let notice = notice(&opened, &records, &refused);
+            notifier.tell(global, session, &notice, code).await
+        }
+        None => code,
     })
+}
+
+/// What is told of a run. Another result is one where a drill came to another end.
+fn notice(opened: &Opened, records: &[&Record], refused: &[Failure]) -> Notice {
+    let mut lines = render::notice::drills(records);
+    if let Some(failure) = refused.first() {
+        lines[0].push_str(&format!(", {} could not run", refused.len()));
+        lines[2] = render::text::escape(&failure.message);
+    }
+    let passed = refused.is_empty() && records.iter().all(|r| r.passed());
+    let mut parts: Vec<String> = records
+        .iter()
+        .map(|r| format!("{} {} {:?}", r.environment, r.drill, r.result))
+        .collect();
+    parts.extend(refused.iter().map(|f| f.message.clone()));
+    let names: Vec<(&str, &str)> = opened
+        .specs
+        .iter()
+        .map(|(s, _)| (s.target.environment.as_str(), s.name.as_str()))
+        .collect();
+    Notice {
+        what: "drill",
+        outcome: if passed { "pass" } else { "fail" }.to_owned(),
+        attention: !passed,
+        lines,
+        scope: format!("{names:?}"),
+        fingerprint: notify::fingerprint(parts.iter().map(String::as_str)),
+    }
 }
 
 fn view(finished: Finished) -> DrillView {
