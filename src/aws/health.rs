@@ -390,7 +390,7 @@ mod tests {
                 "aws:RequestedRegion".to_owned(),
                 vec!["eu-west-1".to_owned()],
             )],
-            operations: Vec::new(),
+            operations: Default::default(),
         };
         let form = form("arn:aws:iam::123456789012:role/ci", &case);
         assert!(
