@@ -1,5 +1,7 @@
 //! The one door to the cloud, in our own types: `src/aws` and `src/sandbox` stand behind it.
 
+pub mod copies;
+pub mod databases;
 pub mod health;
 pub mod store;
 
@@ -20,6 +22,7 @@ use crate::model::object::{
     AnomalyMonitor, AnomalySubscription, Budget, CompositeAlarm, MetricAlarm, MetricId,
     NotificationKey, Object, ObjectKey, Subscriber, Topic,
 };
+use crate::model::settings::{BackupCopy, Settings};
 use crate::model::{ResourceType, Tags};
 
 /// One environment as the cloud is asked for it. Part of a saved plan, so it holds no secret.
@@ -69,9 +72,24 @@ pub struct Want {
     /// [`Want::tags`]; what fails of both then leaves gaps of the control `alarms` too, for all
     /// types that alarms are made for.
     pub attributes: bool,
+    /// Backup settings of databases and tables, with the tags of both.
+    pub backups: bool,
+    /// Versioning of buckets whose names are like one of these globs.
+    pub versioned: BTreeSet<String>,
+    /// Where tables are replicated to.
+    pub replicas: bool,
+    /// All snapshots of RDS instances and clusters, and who may restore the manual ones.
+    pub snapshots: bool,
 }
 
 impl Want {
+    /// Whether the versioning of a bucket is asked for.
+    pub fn versioning_of(&self, bucket: &str) -> bool {
+        self.versioned.iter().any(|glob| {
+            globset::Glob::new(glob).is_ok_and(|g| g.compile_matcher().is_match(bucket))
+        })
+    }
+
     pub fn is_nothing(&self) -> bool {
         *self == Want::default()
     }
@@ -223,6 +241,41 @@ pub enum Call {
         region: String,
         names: Vec<String>,
     },
+
+    /// Makes the protection of an RDS instance or cluster stronger.
+    ProtectDatabase {
+        database: Subject,
+        protection: Protection,
+    },
+    /// Begins to replicate the automated backups of an RDS instance. It goes to the region of the
+    /// copy. Source: API model, `rds:StartDBInstanceAutomatedBackupsReplication`.
+    CopyBackups {
+        /// ARN of the instance.
+        source: String,
+        copy: BackupCopy,
+    },
+    /// Switches the point-in-time recovery of a DynamoDB table on.
+    RecoverPointInTime {
+        region: String,
+        table: String,
+    },
+    /// Switches the versioning of a bucket on.
+    EnableVersioning {
+        region: String,
+        bucket: String,
+    },
+}
+
+/// What is switched on, and nothing else: by this nothing can be switched off.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Protection {
+    pub retention_days: Option<u32>,
+    pub deletion_protection: bool,
+    pub copy_tags_to_snapshot: bool,
+    /// Not in the next maintenance window but now (`ApplyImmediately`), with everything else that
+    /// waits for that window. Only for what AWS would put off.
+    pub at_once: bool,
 }
 
 impl Call {
@@ -238,7 +291,11 @@ impl Call {
             | Call::DeleteTopic { region, .. }
             | Call::Publish { region, .. }
             | Call::SetAlarmState { region, .. }
-            | Call::DeleteAlarms { region, .. } => region,
+            | Call::DeleteAlarms { region, .. }
+            | Call::RecoverPointInTime { region, .. }
+            | Call::EnableVersioning { region, .. } => region,
+            Call::ProtectDatabase { database, .. } => &database.region,
+            Call::CopyBackups { copy, .. } => &copy.region,
             Call::CreateTopic { topic, .. } => &topic.region,
             Call::PutMetricAlarm { alarm, .. } => &alarm.region,
             Call::PutCompositeAlarm { alarm, .. } => &alarm.region,
@@ -320,6 +377,24 @@ pub struct ObjectReading {
     pub tags: Observed<Tags>,
 }
 
+/// The settings of a resource right now, and what stands in the way of writing them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SettingsReading {
+    /// All that a resource of this type has.
+    pub settings: Settings,
+    /// Modifications that wait for the maintenance window, other than of these settings.
+    pub pending: BTreeSet<String>,
+}
+
+/// One value of a metric, now.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MetricPoint {
+    pub metric: MetricId,
+    pub value: f64,
+    /// `Count`, `Seconds`, `None`.
+    pub unit: &'static str,
+}
+
 /// One metric with a statistic, as a series of points.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SeriesQuery {
@@ -387,6 +462,26 @@ pub trait Cloud: Send + Sync {
     /// One object of ours right now, from the service that owns it. `Absent`: it is not there.
     async fn read_object(&self, target: &Target, key: &ObjectKey) -> Observed<ObjectReading>;
 
+    /// The settings of one resource right now, from the service that owns it; with `copies` also
+    /// what the regions named there know of copies. `Absent`: the resource is not there.
+    async fn read_settings(
+        &self,
+        target: &Target,
+        subject: &Subject,
+        copies: &BTreeSet<String>,
+    ) -> Observed<SettingsReading>;
+
+    /// Writes points of metrics of our own; only drills do.
+    ///
+    /// # Errors
+    /// What the service answers.
+    async fn put_metrics(
+        &self,
+        target: &Target,
+        region: &str,
+        points: &[MetricPoint],
+    ) -> Result<(), CloudError>;
+
     /// Asks about costs, all pages of it. Every page is billed; see [`Meter::bill`].
     ///
     /// # Errors
@@ -438,6 +533,16 @@ pub trait Cloud: Send + Sync {
 
     /// What the doctor asks.
     fn health(&self) -> &dyn health::Health;
+
+    /// The copies of restore drills; `None` in an account that has none, as the sandbox.
+    fn copies(&self) -> Option<&dyn copies::Copies> {
+        None
+    }
+
+    /// Databases that restore drills can restore; `None` in an account without RDS, as the sandbox.
+    fn databases(&self) -> Option<&dyn databases::Databases> {
+        None
+    }
 
     /// What has been asked of the cloud so far.
     fn meter(&self) -> &Meter;

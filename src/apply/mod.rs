@@ -7,6 +7,7 @@ pub mod lock;
 pub mod notify;
 mod object;
 pub mod page_test;
+mod settings;
 mod tags;
 
 use std::collections::BTreeMap;
@@ -67,6 +68,8 @@ impl Outcome {
 pub struct Limits {
     pub max_changes: Option<u64>,
     pub max_deletes: Option<u64>,
+    /// Changes that cause an outage are allowed.
+    pub allow_disruptive: bool,
 }
 
 impl Limits {
@@ -93,6 +96,21 @@ impl Limits {
                     "the plan has {deletes} deletions, --max-deletes allows {max}: nothing was changed"
                 ));
             }
+        }
+        let outages: Vec<String> = plan
+            .changes
+            .iter()
+            .filter_map(|c| Some(format!("{} ({})", c.address, c.disruption()?)))
+            .collect();
+        if !self.allow_disruptive && !outages.is_empty() {
+            let n = match outages.len() {
+                1 => "1 change causes an outage".to_owned(),
+                n => format!("{n} changes cause an outage"),
+            };
+            return Err(format!(
+                "{n}, and --allow-disruptive was not given: nothing was changed. {}",
+                outages.join("; ")
+            ));
         }
         Ok(())
     }
@@ -130,7 +148,9 @@ pub async fn apply(run: &Run<'_>, plan: &Plan) -> Vec<Outcome> {
                 change.resource.region,
                 serde_json::to_string(after).unwrap_or_default()
             ),
-            Operation::Lifecycle { .. } | Operation::Object { .. } => format!("one {i:09}"),
+            Operation::Lifecycle { .. } | Operation::Object { .. } | Operation::Settings { .. } => {
+                format!("one {i:09}")
+            }
         };
         batches.entry(key).or_default().push(i);
     }
@@ -186,7 +206,7 @@ fn is_referred_to_by_name(change: &Change) -> bool {
 /// The order of changes that rest on each other.
 fn rank(change: &Change) -> u8 {
     match &change.operation {
-        Operation::Tags { .. } | Operation::Lifecycle { .. } => 0,
+        Operation::Tags { .. } | Operation::Lifecycle { .. } | Operation::Settings { .. } => 0,
         Operation::Object { before, after, .. } => match (before, after) {
             (_, Some(object)) => object.kind().rank(),
             (Some(object), None) => 10 - object.kind().rank(),
@@ -346,6 +366,20 @@ async fn one_batch(
                 tags,
             };
             vec![object::one(run, target, changes[0], planned).await]
+        }
+        Operation::Settings {
+            before,
+            after,
+            copy,
+            unless_owned,
+        } => {
+            let planned = settings::Planned {
+                before,
+                after,
+                copy: copy.as_ref(),
+                unless_owned: *unless_owned,
+            };
+            vec![settings::one(run, target, changes[0], planned).await]
         }
     }
 }

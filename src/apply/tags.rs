@@ -16,7 +16,7 @@ fn values(change: &Change) -> (&Values, &Values) {
     match &change.operation {
         Operation::Tags { before, after, .. } => (before, after),
         // Batches are made of tag changes only.
-        Operation::Lifecycle { .. } | Operation::Object { .. } => {
+        Operation::Lifecycle { .. } | Operation::Object { .. } | Operation::Settings { .. } => {
             unreachable!("a change of something else in a tag batch")
         }
     }

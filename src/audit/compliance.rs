@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::controls::{Input, Standing, address, selected, standing};
 use crate::inventory::Resource;
-use crate::model::{Arn, Control, Tags};
+use crate::model::{Address, Arn, Control, Tags};
 use crate::plan::Plan;
 use crate::plan::build::PlanEnvironment;
 
@@ -55,27 +55,43 @@ impl Share {
     }
 
     fn close(&mut self) {
-        self.percent = (self.checked > 0).then(|| {
-            let percent =
-                Decimal::from(self.compliant) * Decimal::ONE_HUNDRED / Decimal::from(self.checked);
-            let shown = percent.round_dp_with_strategy(1, RoundingStrategy::ToZero);
-            format!("{shown:.1}")
-        });
+        self.percent = percent(Decimal::from(self.compliant), Decimal::from(self.checked));
     }
 }
 
-/// Counts what the tags control judged; `None` where no environment has a policy for tags.
-pub(super) fn of_tags(
-    environments: &[PlanEnvironment],
+/// A part in percent of the whole, with one decimal, rounded down, so that 100.0 means all; `None`
+/// of nothing.
+pub fn percent(part: Decimal, whole: Decimal) -> Option<String> {
+    let percent = (part * Decimal::ONE_HUNDRED).checked_div(whole)?;
+    let shown = percent.round_dp_with_strategy(1, RoundingStrategy::ToZero);
+    Some(format!("{shown:.1}"))
+}
+
+/// One resource that the tags control judged.
+#[derive(Debug)]
+pub struct Judged<'a> {
+    /// Index of its environment.
+    pub environment: usize,
+    pub resource: &'a Resource,
+    pub address: Address,
+    pub tags: &'a Tags,
+    /// As ARNs name it.
+    pub service: &'a str,
+    /// Empty: without one.
+    pub team: &'a str,
+    pub compliant: bool,
+    /// Each key that it must have or gets by default, and whether it is there with an allowed value.
+    pub keys: Vec<(&'a str, bool)>,
+}
+
+/// The resources that the tags control judged, in the order of the inventories; `None` where no
+/// environment has a policy for tags.
+pub fn judged<'a>(
+    environments: &'a [PlanEnvironment],
     judged: &Plan,
     only: Option<&GlobMatcher>,
-) -> Option<Compliance> {
-    let today = judged
-        .generated_at
-        .parse::<jiff::Timestamp>()
-        .unwrap_or_default()
-        .to_zoned(jiff::tz::TimeZone::UTC)
-        .date();
+) -> Option<Vec<Judged<'a>>> {
+    let today = day(judged);
     let wrong: std::collections::BTreeSet<&str> = judged
         .changes
         .iter()
@@ -89,9 +105,9 @@ pub(super) fn of_tags(
                 .map(|f| f.address.as_str()),
         )
         .collect();
-    let mut out = Compliance::default();
+    let mut out = Vec::new();
     let mut any = false;
-    for environment in environments {
+    for (index, environment) in environments.iter().enumerate() {
         let Some(policy) = &environment.resolved.policies.tags else {
             continue;
         };
@@ -110,8 +126,6 @@ pub(super) fn of_tags(
             .map(|k| k.value.as_str())
             .chain(policy.defaults.keys().map(String::as_str))
             .collect();
-        let name = &environment.target.environment;
-        out.by_environment.entry(name.clone()).or_default();
         for resource in &environment.inventory.resources {
             let (Some(tags), Standing::Ours { .. } | Standing::Owned(_)) = (
                 resource.tags.known(),
@@ -122,30 +136,72 @@ pub(super) fn of_tags(
             if !selected(&input, resource, "tags") {
                 continue;
             }
-            let compliant = !wrong.contains(address(&input, resource, "tags").as_str());
-            out.overall.add(compliant);
-            let add = |map: &mut BTreeMap<String, Share>, key: &str| {
-                // Thousands of resources share a few keys.
-                match map.get_mut(key) {
-                    Some(share) => share.add(compliant),
-                    None => map.entry(key.to_owned()).or_default().add(compliant),
-                }
-            };
-            add(&mut out.by_environment, name);
-            add(&mut out.by_service, service(resource));
-            add(&mut out.by_region, &resource.region);
+            let address = address(&input, resource, "tags");
             let aliases = policy.aliases.get(TEAM).into_iter().flatten();
-            add(
-                &mut out.by_team,
-                team(tags, aliases.map(|a| a.value.as_str())),
-            );
-            for key in &keys {
-                let right = tags.get(*key).is_some_and(|value| {
-                    let rule = policy.values.get(*key);
-                    rule.is_none_or(|rule| rule.refuses(value).is_none())
-                });
-                out.by_key.entry((*key).to_owned()).or_default().add(right);
+            out.push(Judged {
+                environment: index,
+                resource,
+                tags,
+                service: service(resource),
+                team: team(tags, aliases.map(|a| a.value.as_str())),
+                compliant: !wrong.contains(address.as_str()),
+                keys: keys
+                    .iter()
+                    .map(|key| {
+                        let right = tags.get(*key).is_some_and(|value| {
+                            let rule = policy.values.get(*key);
+                            rule.is_none_or(|rule| rule.refuses(value).is_none())
+                        });
+                        (*key, right)
+                    })
+                    .collect(),
+                address,
+            });
+        }
+    }
+    any.then_some(out)
+}
+
+/// The day of a plan, in UTC.
+pub fn day(plan: &Plan) -> jiff::civil::Date {
+    plan.generated_at
+        .parse::<jiff::Timestamp>()
+        .unwrap_or_default()
+        .to_zoned(jiff::tz::TimeZone::UTC)
+        .date()
+}
+
+/// Counts what the tags control judged; `None` where no environment has a policy for tags.
+pub(super) fn of_tags(
+    environments: &[PlanEnvironment],
+    plan: &Plan,
+    only: Option<&GlobMatcher>,
+) -> Option<Compliance> {
+    let resources = judged(environments, plan, only)?;
+    let mut out = Compliance::default();
+    for environment in environments {
+        if environment.resolved.policies.tags.is_some() {
+            let name = environment.target.environment.clone();
+            out.by_environment.entry(name).or_default();
+        }
+    }
+    for one in &resources {
+        out.overall.add(one.compliant);
+        let add = |map: &mut BTreeMap<String, Share>, key: &str, right: bool| {
+            // Thousands of resources share a few keys.
+            match map.get_mut(key) {
+                Some(share) => share.add(right),
+                None => map.entry(key.to_owned()).or_default().add(right),
             }
+        };
+        let name = environments.get(one.environment);
+        let name = name.map_or("", |e| e.target.environment.as_str());
+        add(&mut out.by_environment, name, one.compliant);
+        add(&mut out.by_service, one.service, one.compliant);
+        add(&mut out.by_region, &one.resource.region, one.compliant);
+        add(&mut out.by_team, one.team, one.compliant);
+        for (key, right) in &one.keys {
+            add(&mut out.by_key, key, *right);
         }
     }
     for share in std::iter::once(&mut out.overall).chain(
@@ -161,7 +217,7 @@ pub(super) fn of_tags(
     ) {
         share.close();
     }
-    any.then_some(out)
+    Some(out)
 }
 
 fn service(resource: &Resource) -> &str {

@@ -4,6 +4,7 @@ use rust_decimal::Decimal;
 
 use crate::config::policy::TagPolicy;
 use crate::model::object::{Object, ObjectKind};
+use crate::model::settings::Settings;
 use crate::model::{Address, Control, Severity};
 use crate::plan::{Change, FieldChange, Finding, Operation};
 
@@ -32,7 +33,7 @@ fn glob(text: &str) -> String {
 }
 
 /// The text as one word of a POSIX shell.
-fn shell(text: &str) -> String {
+pub fn shell(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=,".contains(c);
     if !text.is_empty() && text.chars().all(plain) {
         text.to_owned()
@@ -51,7 +52,55 @@ pub fn findings(change: &Change, tags: Option<&TagPolicy>) -> Vec<Finding> {
                 .into_iter()
                 .collect()
         }
+        Operation::Settings { before, .. } => of_settings(change, before),
     }
+}
+
+/// A finding for each setting: they are missing for different reasons.
+fn of_settings(change: &Change, before: &Settings) -> Vec<Finding> {
+    use Severity::{High, Low, Medium};
+    let off = before.retention_days == Some(0);
+    let one = |field: &FieldChange| {
+        let (id, severity, message) = match field.field.as_str() {
+            "retention_days" if off => (
+                "backups.automated-off",
+                High,
+                "it has no automated backups at all",
+            ),
+            "retention_days" => (
+                "backups.retention-short",
+                Medium,
+                "its automated backups are kept for a shorter time than asked for",
+            ),
+            "deletion_protection" => (
+                "backups.deletion-protection-off",
+                Medium,
+                "it can be deleted by one call",
+            ),
+            "copy_tags_to_snapshot" => (
+                "backups.tags-not-copied",
+                Low,
+                "its snapshots do not get its tags",
+            ),
+            "copied_to" => (
+                "backups.not-copied",
+                Medium,
+                "its backups are in its own region only",
+            ),
+            "point_in_time_recovery" => (
+                "backups.pitr-off",
+                High,
+                "it cannot be recovered to a point in time",
+            ),
+            _ => (
+                "backups.versioning-off",
+                Medium,
+                "it holds backups, and what is overwritten or deleted in it is gone",
+            ),
+        };
+        finding(change, id, severity, message.to_owned(), &[field])
+    };
+    change.fields.iter().map(one).collect()
 }
 
 /// A finding about some fields of a change; the first one's line of the policy is the reason.

@@ -256,7 +256,7 @@ async fn read_tags(
     let own: Vec<usize> = (0..alarms.len()).filter(|i| ours(&alarms[*i])).collect();
     let listed = match own.len() > FEW && !want.tags {
         true => {
-            tagging::read_all(region, Some("cloudwatch:alarm"))
+            tagging::read_all(region, Some(&["cloudwatch:alarm"]))
                 .await
                 .by_arn
         }

@@ -32,7 +32,7 @@ pub fn is_watched(kind: &ResourceType) -> bool {
 }
 
 /// Operation, resource, error.
-type Failure = (&'static str, Option<String>, CloudError);
+pub type Failure = (&'static str, Option<String>, CloudError);
 
 /// One region's part of the inventory.
 struct Found {
@@ -226,7 +226,7 @@ async fn discover(region: &Region) -> Discovered {
 type Failed = (Option<String>, CloudError);
 
 /// One failure for all that failed alike.
-fn group(failures: Vec<Failure>) -> Vec<(&'static str, Option<String>, String)> {
+pub fn group(failures: Vec<Failure>) -> Vec<(&'static str, Option<String>, String)> {
     let mut groups: BTreeMap<(&'static str, String), Vec<Failed>> = BTreeMap::new();
     for (operation, resource, error) in failures {
         let key = (operation, error.code.clone());

@@ -82,6 +82,16 @@ pub async fn untag(
 
 pub const DESCRIBE: &str = "dynamodb:DescribeTable";
 
+/// The regions that a global table is replicated to.
+pub async fn replicas(region: &Region, table: &str) -> Result<BTreeSet<String>, CloudError> {
+    let _slot = region.slot().await;
+    let call = region.dynamodb().describe_table().table_name(table);
+    let answer = call.send().await.named(DESCRIBE)?;
+    let replicas = answer.table.map(|t| t.replicas.unwrap_or_default());
+    let regions = replicas.unwrap_or_default().into_iter();
+    Ok(regions.filter_map(|r| r.region_name).collect())
+}
+
 /// `PAY_PER_REQUEST` or `PROVISIONED`.
 pub async fn billing_mode(region: &Region, table: &str) -> Result<String, CloudError> {
     let _slot = region.slot().await;

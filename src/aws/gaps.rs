@@ -53,7 +53,27 @@ impl<'a> Gaps<'a> {
         let lifecycle = self.want.lifecycle || self.want.sizes;
         let lifecycle = lifecycle.then_some(Control::Lifecycle);
         let alarms = self.want.attributes.then_some(Control::Alarms);
-        tags.into_iter().chain(lifecycle).chain(alarms).collect()
+        let backups = self.want.backups.then_some(Control::Backups);
+        tags.into_iter()
+            .chain(lifecycle)
+            .chain(alarms)
+            .chain(backups)
+            .collect()
+    }
+
+    /// Whether the backups control needs the listing of a type.
+    fn is_backed_up(&self, kind: &ResourceType) -> bool {
+        let sources = [
+            ResourceType::RDS_INSTANCE,
+            ResourceType::RDS_CLUSTER,
+            ResourceType::DYNAMODB_TABLE,
+        ];
+        let snapshots = [
+            ResourceType::RDS_SNAPSHOT,
+            ResourceType::RDS_CLUSTER_SNAPSHOT,
+        ];
+        self.want.backups
+            && (sources.contains(kind) || (self.want.snapshots && snapshots.contains(kind)))
     }
 
     /// Listings; the list of buckets is needed by every control.
@@ -68,6 +88,10 @@ impl<'a> Gaps<'a> {
                 let alarms = self.want.attributes || self.want.alarm_metrics;
                 if alarms && is_watched(&listing.kind) {
                     let control = Control::Alarms;
+                    self.add(control, &listing.region, listing.operation, text.clone());
+                }
+                if self.is_backed_up(&listing.kind) {
+                    let control = Control::Backups;
                     self.add(control, &listing.region, listing.operation, text.clone());
                 }
                 self.add(Control::Tags, &listing.region, listing.operation, text);
@@ -120,6 +144,10 @@ impl<'a> Gaps<'a> {
                 let needs = match control {
                     Control::Tags => true,
                     Control::Alarms => is_watched(&first.kind),
+                    Control::Backups => {
+                        self.is_backed_up(&first.kind)
+                            || (bucket && self.want.versioning_of(&first.name))
+                    }
                     _ => bucket,
                 };
                 if needs {

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use crate::cloud::CloudError;
-use crate::inventory::Attributes;
+use crate::inventory::{Attributes, DatabaseFact, SnapshotFact};
 use crate::model::{ResourceType, Tags};
 
 use super::error;
@@ -19,6 +19,8 @@ pub struct Listed {
     pub locator: Option<String>,
     /// What the listing tells that alarm thresholds are derived from.
     pub attributes: Option<Box<Attributes>>,
+    /// How a database is backed up.
+    pub backup: Option<Box<DatabaseFact>>,
 }
 
 impl Listed {
@@ -29,6 +31,7 @@ impl Listed {
             tags: None,
             locator: None,
             attributes: None,
+            backup: None,
         }
     }
 
@@ -45,6 +48,8 @@ pub struct Listing {
     pub operation: &'static str,
     pub region: String,
     pub items: Vec<Listed>,
+    /// Snapshots of all types that were asked for, and whether their tags came with them.
+    pub snapshots: Vec<(SnapshotFact, bool)>,
     pub error: Option<CloudError>,
 }
 
@@ -55,6 +60,7 @@ impl Listing {
             operation,
             region: region.to_owned(),
             items: Vec::new(),
+            snapshots: Vec::new(),
             error: None,
         }
     }

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use aws_sdk_cloudwatch::types::{MetricDataQuery, ScanBy, StatusCode};
+use aws_sdk_cloudwatch::types::{
+    Dimension, MetricDataQuery, MetricDatum, ScanBy, StandardUnit, StatusCode,
+};
 use aws_smithy_types::DateTime;
 use futures::future::join_all;
 use jiff::Timestamp;
@@ -13,7 +15,7 @@ use super::listing::pages;
 use super::objects::to_stat;
 use super::pace::Api;
 use super::session::Region;
-use crate::cloud::{CloudError, Series, SeriesQuery, TimeSpan};
+use crate::cloud::{CloudError, MetricPoint, Series, SeriesQuery, TimeSpan};
 use crate::model::object::MetricId;
 
 const LIST: &str = "cloudwatch:ListMetrics";
@@ -184,4 +186,34 @@ pub async fn list(
     found.sort();
     found.dedup();
     Ok(found)
+}
+
+/// Metrics in one PutMetricData call. Source: API model, `cloudwatch:PutMetricData`.
+const PUT_MOST: usize = 1000;
+
+/// Writes one point each, with the time of now.
+pub async fn put(region: &Region, points: &[MetricPoint]) -> Result<(), CloudError> {
+    let mut by_namespace: BTreeMap<&str, Vec<MetricDatum>> = BTreeMap::new();
+    for point in points {
+        let dimensions = point.metric.dimensions.iter();
+        let dimensions = dimensions
+            .map(|(name, value)| Dimension::builder().name(name).value(value).build())
+            .collect();
+        let datum = MetricDatum::builder()
+            .metric_name(&point.metric.metric)
+            .set_dimensions(Some(dimensions))
+            .value(point.value)
+            .unit(StandardUnit::from(point.unit))
+            .build();
+        let namespace = point.metric.namespace.as_str();
+        by_namespace.entry(namespace).or_default().push(datum);
+    }
+    for (namespace, data) in by_namespace {
+        for part in data.chunks(PUT_MOST) {
+            let call = region.cloudwatch().put_metric_data().namespace(namespace);
+            let answer = call.set_metric_data(Some(part.to_vec())).send().await;
+            answer.named("cloudwatch:PutMetricData")?;
+        }
+    }
+    Ok(())
 }

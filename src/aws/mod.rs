@@ -5,8 +5,12 @@
 
 mod alarms;
 mod attributes;
+mod backups;
+mod clock;
 mod cloudwatch;
+mod copies;
 mod costexplorer;
+mod databases;
 mod dynamodb;
 mod elasticache;
 mod error;
@@ -49,7 +53,7 @@ use async_trait::async_trait;
 
 use crate::cloud::{
     AlarmEvent, Call, Cloud, CloudError, LifecycleReading, LockError, LockPlace, Meter,
-    ObjectReading, Series, SeriesQuery, Target, TimeSpan, Want,
+    MetricPoint, ObjectReading, Series, SeriesQuery, SettingsReading, Target, TimeSpan, Want,
 };
 use crate::cost::question::{Answered, Question};
 use crate::inventory::{EnvironmentInventory, Observed};
@@ -183,6 +187,10 @@ impl Cloud for AwsCloud {
             Call::DeleteLifecycle { bucket, .. } => {
                 vec![s3::delete_lifecycle(&clients, bucket).await]
             }
+            Call::ProtectDatabase { .. }
+            | Call::CopyBackups { .. }
+            | Call::RecoverPointInTime { .. }
+            | Call::EnableVersioning { .. } => vec![backups::execute(&clients, call).await],
             other => vec![objects::execute(&session, &clients, other).await],
         };
         let locate = |result: Result<(), _>| result.map_err(|e| located(e, &session, region));
@@ -191,6 +199,36 @@ impl Cloud for AwsCloud {
 
     async fn read_object(&self, target: &Target, key: &ObjectKey) -> Observed<ObjectReading> {
         objects::read(&self.session(target), key).await
+    }
+
+    async fn read_settings(
+        &self,
+        target: &Target,
+        subject: &crate::cloud::Subject,
+        copies: &std::collections::BTreeSet<String>,
+    ) -> Observed<SettingsReading> {
+        let session = self.session(target);
+        let region = session.region(&subject.region).await;
+        match backups::read(&session, &region, subject, copies).await {
+            Ok(reading) => Observed::Known(reading),
+            Err(error) if error::is_not_found(&error) || error.code == "TableNotFoundException" => {
+                Observed::Absent
+            }
+            Err(error) => Observed::Unknown(located(error, &session, &subject.region).to_string()),
+        }
+    }
+
+    async fn put_metrics(
+        &self,
+        target: &Target,
+        region: &str,
+        points: &[MetricPoint],
+    ) -> Result<(), CloudError> {
+        let session = self.session(target);
+        let clients = session.region(region).await;
+        metrics::put(&clients, points)
+            .await
+            .map_err(|error| located(error, &session, region))
     }
 
     async fn ask_cost(&self, payer: &Target, question: &Question) -> Result<Answered, CloudError> {
@@ -266,6 +304,14 @@ impl Cloud for AwsCloud {
 
     fn health(&self) -> &dyn crate::cloud::health::Health {
         self
+    }
+
+    fn copies(&self) -> Option<&dyn crate::cloud::copies::Copies> {
+        Some(self)
+    }
+
+    fn databases(&self) -> Option<&dyn crate::cloud::databases::Databases> {
+        Some(self)
     }
 
     fn meter(&self) -> &Meter {

@@ -13,8 +13,8 @@ use super::listing::{Listed, Listing};
 use super::session::{Region, Session};
 use super::storage::Storage;
 use super::{
-    alarms, attributes, cloudwatch, dynamodb, elasticache, error, explorer, lambda, logs, money,
-    own, rds, s3, sns, sqs, storage, tagging,
+    alarms, attributes, backups, cloudwatch, dynamodb, elasticache, error, explorer, lambda, logs,
+    money, own, rds, s3, sns, sqs, storage, tagging,
 };
 use crate::cloud::{CloudError, Subject, Want};
 use crate::inventory::{Bucket, EnvironmentInventory, Observed, Resource};
@@ -48,7 +48,7 @@ async fn resources(session: &Session, want: &Want, sweeps: &Sweeps) -> Environme
         regions: target.regions.clone(),
         ..EnvironmentInventory::default()
     };
-    if !(want.tags || want.lifecycle || want.sizes) {
+    if !(want.tags || want.lifecycle || want.sizes || want.backups) {
         return inventory;
     }
     let regions = join_all(target.regions.iter().map(|name| session.region(name))).await;
@@ -81,6 +81,10 @@ async fn resources(session: &Session, want: &Want, sweeps: &Sweeps) -> Environme
 
     if want.attributes {
         attributes::observe(session, &regions, &mut readings, &mut inventory).await;
+    }
+    if want.backups {
+        let (readings, buckets) = (&mut readings, &storage.buckets);
+        backups::observe(session, &regions, readings, buckets, want, &mut inventory).await;
     }
     let mut unread = Vec::new();
     for (reading, region) in readings.into_iter().zip(&regions) {
@@ -120,13 +124,27 @@ fn drop_vanished(resources: &mut Vec<Resource>, buckets: &mut BTreeMap<String, B
 }
 
 async fn read_region(region: &Region, want: &Want, sweeps: &Sweeps) -> RegionReading {
-    let service = if want.tags { None } else { Some("s3") };
+    // Listings of RDS tell the tags themselves.
+    let services: &[&str] = if want.backups {
+        &["s3", "dynamodb"]
+    } else {
+        &["s3"]
+    };
+    let snapshots = match (want.snapshots, want.tags) {
+        (true, _) => rds::Snapshots::All,
+        (false, true) => rds::Snapshots::Manual,
+        (false, false) => rds::Snapshots::None,
+    };
     let listings = async {
         if !want.tags {
-            return Vec::new();
+            if !want.backups {
+                return Vec::new();
+            }
+            let (a, b) = join(rds::list(region, snapshots), dynamodb::list(region)).await;
+            return a.into_iter().chain(b).collect();
         }
         let (a, b, c, d, e, f, g, h) = futures::join!(
-            rds::list(region),
+            rds::list(region, snapshots),
             lambda::list(region),
             dynamodb::list(region),
             sqs::list(region),
@@ -143,8 +161,11 @@ async fn read_region(region: &Region, want: &Want, sweeps: &Sweeps) -> RegionRea
             false => None,
         }
     };
-    let (listings, tagged, untagged) =
-        futures::join!(listings, tagging::read_all(region, service), untagged);
+    let (listings, tagged, untagged) = futures::join!(
+        listings,
+        tagging::read_all(region, (!want.tags).then_some(services)),
+        untagged
+    );
     RegionReading {
         region: region.name.clone(),
         listings,

@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use aws_sdk_rds::types::{DbInstance, Tag};
 use futures::future::join;
 
+use super::backups;
+
 use super::error::Named;
 use super::listing::{Listed, Listing, pages, tags};
 use super::pace::Api;
@@ -16,11 +18,11 @@ use crate::model::{ResourceType, Tags};
 /// The largest page of the Describe calls. Source: RDS API reference.
 const PAGE: i32 = 100;
 
-fn pairs(list: &[Tag]) -> Tags {
+pub fn pairs(list: &[Tag]) -> Tags {
     tags(list.iter().map(|t| (t.key(), t.value())))
 }
 
-fn sdk(set: &Tags) -> Vec<Tag> {
+pub fn sdk(set: &Tags) -> Vec<Tag> {
     set.iter()
         .map(|(key, value)| Tag::builder().key(key).value(value).build())
         .collect()
@@ -46,7 +48,7 @@ fn attributes(found: &DbInstance) -> Attributes {
 }
 
 macro_rules! listing {
-    ($name:ident, $kind:ident, $operation:literal, $call:ident, $list:ident, $arn:ident, $id:ident, $attributes:expr $(, $filter:ident = $value:literal)?) => {
+    ($name:ident, $kind:ident, $operation:literal, $call:ident, $list:ident, $arn:ident, $id:ident, $attributes:expr, $backup:expr) => {
         async fn $name(region: &Region) -> Listing {
             let mut listing = Listing::new(ResourceType::$kind, $operation, &region.name);
             let items = &mut listing.items;
@@ -54,7 +56,6 @@ macro_rules! listing {
                 let page = region
                     .rds()
                     .$call()
-                    $(.$filter($value))?
                     .max_records(PAGE)
                     .set_marker(token)
                     .send()
@@ -67,6 +68,7 @@ macro_rules! listing {
                         // An empty list says "untagged", an absent one says nothing.
                         tags: found.tag_list.as_deref().map(pairs),
                         attributes: $attributes(found),
+                        backup: Some(Box::new($backup(found))),
                         ..Listed::new("", "")
                     })
                 }));
@@ -85,7 +87,8 @@ listing!(
     db_instances,
     db_instance_arn,
     db_instance_identifier,
-    |found| Some(Box::new(attributes(found)))
+    |found| Some(Box::new(attributes(found))),
+    backups::of_instance
 );
 listing!(
     clusters,
@@ -95,39 +98,99 @@ listing!(
     db_clusters,
     db_cluster_arn,
     db_cluster_identifier,
-    |_| None
+    |_| None,
+    backups::of_cluster
 );
-listing!(
+
+/// Which snapshots are listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Snapshots {
+    None,
+    /// Those that somebody made: only they are tagged.
+    Manual,
+    /// With those that RDS and AWS Backup make.
+    All,
+}
+
+impl Snapshots {
+    /// The types that are asked for, in a call each; none is automated and manual ones.
+    /// Source: API model, `rds:DescribeDBSnapshots`, SnapshotType.
+    fn types(self) -> &'static [Option<&'static str>] {
+        match self {
+            Snapshots::None => &[],
+            Snapshots::Manual => &[Some("manual")],
+            Snapshots::All => &[None, Some("awsbackup")],
+        }
+    }
+}
+
+macro_rules! snapshots {
+    ($name:ident, $kind:ident, $operation:literal, $call:ident, $list:ident, $fact:path) => {
+        async fn $name(region: &Region, which: Snapshots) -> Option<Listing> {
+            let mut listing = Listing::new(ResourceType::$kind, $operation, &region.name);
+            if which == Snapshots::None {
+                return None;
+            }
+            for kind in which.types() {
+                let found = &mut listing.snapshots;
+                let outcome = pages!($operation, |token| {
+                    let page = region
+                        .rds()
+                        .$call()
+                        .set_snapshot_type(kind.map(str::to_owned))
+                        .max_records(PAGE)
+                        .set_marker(token)
+                        .send()
+                        .await
+                        .named($operation)?;
+                    found.extend(page.$list().iter().filter_map(|snapshot| {
+                        // An empty list says "untagged", an absent one says nothing.
+                        let tagged = snapshot.tag_list.is_some();
+                        Some(($fact(snapshot)?, tagged))
+                    }));
+                    Ok(page.marker)
+                });
+                listing.error = listing.error.or(outcome.err());
+            }
+            let manual = listing.snapshots.iter().filter(|(s, _)| s.made == "manual");
+            listing.items = manual
+                .map(|(snapshot, tagged)| Listed {
+                    arn: snapshot.arn.clone(),
+                    name: snapshot.name.clone(),
+                    tags: tagged.then(|| snapshot.tags.clone()),
+                    ..Listed::new("", "")
+                })
+                .collect();
+            Some(listing)
+        }
+    };
+}
+
+snapshots!(
     snapshots,
     RDS_SNAPSHOT,
     "rds:DescribeDBSnapshots",
     describe_db_snapshots,
     db_snapshots,
-    db_snapshot_arn,
-    db_snapshot_identifier,
-    |_| None,
-    snapshot_type = "manual"
+    backups::of_snapshot
 );
-listing!(
+snapshots!(
     cluster_snapshots,
     RDS_CLUSTER_SNAPSHOT,
     "rds:DescribeDBClusterSnapshots",
     describe_db_cluster_snapshots,
     db_cluster_snapshots,
-    db_cluster_snapshot_arn,
-    db_cluster_snapshot_identifier,
-    |_| None,
-    snapshot_type = "manual"
+    backups::of_cluster_snapshot
 );
 
-/// Instances, clusters and manual snapshots of both.
-pub async fn list(region: &Region) -> Vec<Listing> {
+/// Instances, clusters and snapshots of both.
+pub async fn list(region: &Region, which: Snapshots) -> Vec<Listing> {
     let ((a, b), (c, d)) = join(
         join(instances(region), clusters(region)),
-        join(snapshots(region), cluster_snapshots(region)),
+        join(snapshots(region, which), cluster_snapshots(region, which)),
     )
     .await;
-    vec![a, b, c, d]
+    [Some(a), Some(b), c, d].into_iter().flatten().collect()
 }
 
 pub async fn read_tags(region: &Region, subject: &Subject) -> Result<Tags, CloudError> {

@@ -18,6 +18,7 @@ use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_runtime_api::client::interceptors::SharedInterceptor;
 use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 
+use super::clock::Clock;
 use super::pace::{Api, Pace};
 use super::wire::Wire;
 use crate::cloud::{CloudError, Meter, Target};
@@ -43,6 +44,7 @@ pub struct Shared {
     pub concurrency: usize,
     pub http: SharedHttpClient,
     pub meter: Arc<Meter>,
+    pub clock: Arc<Clock>,
     /// Bounds calls about single resources, of which there may be thousands.
     pub slots: Semaphore,
     paces: Mutex<HashMap<(String, String), Arc<Pace>>>,
@@ -58,6 +60,7 @@ impl Shared {
             concurrency,
             http: SharedHttpClient::new(super::http::Pool::default()),
             meter: Arc::new(Meter::default()),
+            clock: Arc::default(),
             slots: Semaphore::new(concurrency),
             paces: Mutex::default(),
         }
@@ -322,6 +325,7 @@ impl Region {
     fn wire(&self) -> SharedInterceptor {
         SharedInterceptor::new(Wire {
             meter: Arc::clone(&self.shared.meter),
+            clock: Arc::clone(&self.shared.clock),
         })
     }
 

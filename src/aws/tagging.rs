@@ -32,17 +32,19 @@ fn entry(mapping: &ResourceTagMapping) -> Option<(String, Tags)> {
     Some((arn, tags(pairs)))
 }
 
-/// Everything, or only one service's resources.
+/// Everything, or only the resources of some services.
 ///
 /// Tokens live 15 minutes, a page may be empty in the middle, and the last token is an empty
 /// string. Source: tagging API reference, GetResources.
-pub async fn read_all(region: &Region, service: Option<&str>) -> Tagged {
+pub async fn read_all(region: &Region, services: Option<&[&str]>) -> Tagged {
     let mut found = Tagged::default();
     let by_arn = &mut found.by_arn;
     let outcome = pages!(GET, |token| {
         region.pace(Api::GetResources).await;
         let call = region.tagging().get_resources().resources_per_page(100);
-        let call = call.set_resource_type_filters(service.map(|s| vec![s.to_owned()]));
+        let call = call.set_resource_type_filters(
+            services.map(|all| all.iter().map(|s| (*s).to_owned()).collect()),
+        );
         let page = call.set_pagination_token(token).send().await.named(GET)?;
         by_arn.extend(page.resource_tag_mapping_list().iter().filter_map(entry));
         Ok(page.pagination_token)

@@ -13,6 +13,7 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::ConfigBag;
 use aws_smithy_types::retry::RetryConfig;
 
+use super::clock::Clock;
 use super::error::is_throttle;
 use crate::cloud::Meter;
 
@@ -27,6 +28,7 @@ const PAGE_ATTEMPTS: u32 = 3;
 #[derive(Debug)]
 pub struct Wire {
     pub meter: Arc<Meter>,
+    pub clock: Arc<Clock>,
 }
 
 #[dyn_dispatch_hint]
@@ -54,6 +56,9 @@ impl Intercept for Wire {
         _: &RuntimeComponents,
         cfg: &mut ConfigBag,
     ) -> Result<(), BoxError> {
+        if let Some(date) = context.response().and_then(|r| r.headers().get("date")) {
+            self.clock.heard(date);
+        }
         let Some(Err(error)) = context.output_or_error() else {
             return Ok(());
         };

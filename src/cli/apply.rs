@@ -41,7 +41,10 @@ pub struct ApplyArgs {
     /// Break the lock that this run holds, because it is dead
     #[arg(long, value_name = "RUN-ID")]
     pub force_unlock: Option<String>,
-    /// Allow changes that cause an outage (none in this version does)
+    /// Allow changes that cause an outage: switching automated backups of a database on
+    ///
+    /// Without it a plan with such a change stops before the first write; --target and --control plan
+    /// the others by themselves.
     #[arg(long)]
     pub allow_disruptive: bool,
     /// Do not exit with 3 when something could not be seen
@@ -81,6 +84,7 @@ pub async fn run(global: &Global, args: &ApplyArgs) -> super::Outcome {
     Limits {
         max_changes: args.max_changes,
         max_deletes: args.max_deletes,
+        allow_disruptive: args.allow_disruptive,
     }
     .check(&plan)
     .map_err(Failure::new)?;

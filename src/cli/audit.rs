@@ -18,7 +18,7 @@ use crate::audit::{
 use crate::cloud::Target;
 use crate::config::Resolved;
 use crate::model::{Control, Severity};
-use crate::plan::build::{PlanEnvironment, PlanRequest, judge};
+use crate::plan::build::PlanEnvironment;
 use crate::render;
 
 /// Everything that can be audited, in the order in which it is shown.
@@ -163,7 +163,7 @@ fn explain(global: &Global, args: &AuditArgs, session: &Session) -> Outcome {
         Format::Markdown => {
             global.emit(&render::markdown::cost_explained(&explanation, &now))?;
         }
-        _ => global.emit(&render::human::cost_explained(
+        _ => global.show(&render::human::cost_explained(
             &explanation,
             &now,
             &global.style(),
@@ -244,20 +244,7 @@ async fn audit(
         },
         None => None,
     };
-    let accepted = session.accepted();
-    let judged = judge(
-        &environments,
-        &PlanRequest {
-            controls: &observed,
-            only: only.as_ref(),
-            destroy: false,
-            now: Timestamp::now(),
-            accepted: &accepted,
-            sandbox: session.sandbox.clone(),
-            lock: None,
-            api: session.cloud.meter().snapshot(),
-        },
-    );
+    let judged = session.judged(&environments, &observed, only.as_ref());
     Ok(assemble(
         &environments,
         judged,
@@ -322,12 +309,14 @@ fn emit(global: &Global, audit: &Audit) -> Result<(), Failure> {
         Format::Junit => render::junit::audit(audit).map_err(Failure::new)?,
         Format::Csv => render::csv::audit(audit).map_err(Failure::new)?,
         Format::Gitlab => render::gitlab::audit(audit),
+        // No format of audits: refused before.
+        Format::Html => return Ok(()),
         Format::Github => {
             step_summary(global, audit);
             render::github::audit(audit)
         }
     };
-    global.emit(&text)
+    global.show(&text)
 }
 
 /// Adds the Markdown page to the summary of the GitHub step, where there is one. That it cannot be

@@ -146,13 +146,7 @@ async fn collect_at(
             users,
         });
     }
-    let accounts: BTreeSet<String> = session
-        .loaded
-        .workspace
-        .iter()
-        .flat_map(|w| w.environments.values())
-        .map(|e| e.account.value.clone())
-        .collect();
+    let accounts = accounts(session);
     let report = cost::audit(&AuditInput {
         today: days.today,
         environments: &inputs,
@@ -171,6 +165,17 @@ async fn collect_at(
             .chain(of_exports.into_iter().flatten())
             .collect(),
     })
+}
+
+/// The accounts of all environments of the project.
+fn accounts(session: &Session) -> BTreeSet<String> {
+    session
+        .loaded
+        .workspace
+        .iter()
+        .flat_map(|w| w.environments.values())
+        .map(|e| e.account.value.clone())
+        .collect()
 }
 
 /// What [`collect`] would ask and pay. Asks nothing.
@@ -607,6 +612,10 @@ async fn users(
         None => (Users::Unknown(format!("{name} was not answered")), None),
     }
 }
+
+mod known;
+
+pub use known::known;
 
 #[cfg(test)]
 mod tests;

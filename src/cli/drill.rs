@@ -1,4 +1,5 @@
 mod look;
+pub(super) mod status;
 
 use std::io::IsTerminal;
 
@@ -6,11 +7,12 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::context::{Interrupt, Progress};
+use super::evidence::Evidence;
 use super::notify::{Notifier, NotifyArgs};
-use super::session::{Session, aws, guard, load, project_dir, sandbox_state, state_dir, target};
+use super::session::{Session, aws, guard, load, project_dir, sandbox_state, state_dir};
 use super::{Failure, Format, Global, Outcome, exit, json_head};
 use crate::apply::notify::{self, Notice};
-use crate::cloud::store::BucketPlace;
+use crate::cloud::copies::CopyKind;
 use crate::cloud::{Cloud, Target};
 use crate::config::Loaded;
 use crate::config::source::suggest;
@@ -18,11 +20,13 @@ use crate::drill::chain::{Bucket, Chain};
 use crate::drill::dump::Dump;
 use crate::drill::journal::new_run_id;
 use crate::drill::machine::{self, Finished, Request, money, span};
+use crate::drill::metrics::Publisher;
 use crate::drill::probe::Connection;
+use crate::drill::rds::Rds;
 use crate::drill::record::{Outcome as Result_, Record, StepRecord, Trigger, now, seconds};
 use crate::drill::source::{Listener, Preflight, Source, Stop};
 use crate::drill::spec::{SourceId, Spec};
-use crate::drill::sweep::{Swept, sweep};
+use crate::drill::sweep::{Place, Sweep, Swept, sweep};
 use crate::drill::trigger;
 use crate::render::{self, DrillPlanView, DrillView, SweptView};
 use crate::sandbox::Sandbox;
@@ -53,6 +57,11 @@ pub enum DrillCommand {
         #[arg(long)]
         local: bool,
     },
+    /// When each drill passed last, and whether that is recent enough
+    ///
+    /// Looked up in the evidence bucket, then in the metric opsctl/Drill Passed, then on this machine.
+    /// Exit codes: 0 all passed within drill_every, 2 one did not, 3 it could not be seen.
+    Status(StatusArgs),
     /// Remove what killed drills left behind
     Gc {
         /// Only say what would be removed, and which guards passed
@@ -77,6 +86,17 @@ pub struct RunArgs {
 }
 
 #[derive(Debug, Args)]
+pub struct StatusArgs {
+    #[command(flatten)]
+    pub names: Names,
+    /// Publish the days since then as the metric opsctl/Drill DaysSincePassed, for the alarm
+    ///
+    /// Run it every night: the alarm takes two silent days as trouble.
+    #[arg(long)]
+    pub publish: bool,
+}
+
+#[derive(Debug, Args)]
 pub struct ListArgs {
     /// Only this drill
     pub name: Option<String>,
@@ -92,6 +112,7 @@ pub async fn run(global: &Global, command: &DrillCommand) -> Outcome {
         DrillCommand::List(args) => look::list(global, args).await,
         DrillCommand::Show { run } => look::show(global, run.as_deref()).await,
         DrillCommand::Verify { local } => look::verify(global, *local).await,
+        DrillCommand::Status(args) => status::run(global, args).await,
         DrillCommand::Gc { dry_run } => gc(global, *dry_run).await,
     }
 }
@@ -167,6 +188,9 @@ impl Opened {
         if let Some(source) = Dump::new(self.session.cloud.objects(), spec, run_id) {
             return Ok(Box::new(source));
         }
+        if let Some(source) = Rds::new(self.session.cloud.as_ref(), spec, run_id) {
+            return Ok(Box::new(source));
+        }
         let kind = match spec.id {
             SourceId::Rds(_) => "rds:",
             SourceId::Aurora(_) => "aurora:",
@@ -180,6 +204,17 @@ impl Opened {
         .help("s3-dump: sources can; rds: ones in the sandbox"))
     }
 
+    /// The first region that `opsctl.toml` gives the environment, whatever the run is narrowed to.
+    fn home(&self, spec: &Spec) -> String {
+        let environments = self.session.loaded.workspace.iter();
+        let mut environments = environments.flat_map(|w| w.environments.iter());
+        let own = environments.find(|(name, _)| **name == spec.target.environment);
+        own.and_then(|(_, e)| e.regions.first())
+            .map(|r| r.value.clone())
+            .or_else(|| spec.target.regions.first().cloned())
+            .unwrap_or_default()
+    }
+
     async fn guard(&self) -> Result<(), Failure> {
         let mut targets: Vec<&Target> = self.specs.iter().map(|(s, _)| &s.target).collect();
         targets.dedup_by_key(|t| t.environment.clone());
@@ -188,47 +223,51 @@ impl Opened {
 }
 
 /// The evidence bucket, where the project has one; sandbox records never go there.
-async fn evidence<'a>(
+pub(super) async fn evidence<'a>(
     global: &Global,
     loaded: &Loaded,
     cloud: &'a dyn Cloud,
 ) -> Result<Option<Bucket<'a>>, Failure> {
-    let (Some(workspace), None) = (&loaded.workspace, &global.sandbox) else {
-        return Ok(None);
-    };
-    let Some(evidence) = &workspace.evidence else {
-        return Ok(None);
-    };
-    let Some(environment) = workspace.environments.get(&evidence.environment.value) else {
-        return Ok(None);
-    };
-    let target = target(&evidence.environment, environment);
-    guard(cloud, &[&target]).await?;
-    let asked_in = target.regions.first().cloned().unwrap_or_default();
-    let region = cloud
-        .objects()
-        .bucket_region(&target, &asked_in, &evidence.bucket)
-        .await
-        .map_err(|e| {
-            Failure::new(format!(
-                "the evidence bucket {} cannot be reached, so no drill was begun: {e}",
-                evidence.bucket
-            ))
-        })?;
-    Ok(Some(Bucket {
+    let found = super::evidence::place(global, loaded, cloud).await?;
+    Ok(found.map(|Evidence { place, prefix }| Bucket {
         store: cloud.objects(),
-        place: BucketPlace {
-            target,
-            region,
-            bucket: evidence.bucket.clone(),
-        },
-        prefix: format!("{}{}/", evidence.folder(), workspace.project.name.value),
+        place,
+        prefix,
     }))
 }
 
 fn triggered_by() -> Trigger {
     let env = |name: &str| std::env::var(name).ok();
     trigger::detect(&env, std::io::stderr().is_terminal())
+}
+
+/// Where copies of these drills can be, by environment.
+fn places(specs: &[(Spec, String)]) -> Vec<Place> {
+    let mut out: Vec<Place> = Vec::new();
+    for (spec, _) in specs {
+        let kinds: &[CopyKind] = match spec.id {
+            // An instance of a cluster goes before the cluster.
+            SourceId::Rds(_) | SourceId::Aurora(_) => &[CopyKind::Instance, CopyKind::Cluster],
+            SourceId::DynamoDb(_) => &[CopyKind::Table],
+            SourceId::Dump { .. } => &[],
+        };
+        let at = out.iter().position(|p| p.target == spec.target);
+        let at = at.unwrap_or_else(|| {
+            out.push(Place {
+                target: spec.target.clone(),
+                kinds: Vec::new(),
+                older_than: spec.timeout,
+            });
+            out.len() - 1
+        });
+        if let Some(place) = out.get_mut(at) {
+            place.older_than = place.older_than.max(spec.timeout);
+            let new = kinds.iter().filter(|k| !place.kinds.contains(k));
+            let new: Vec<CopyKind> = new.copied().collect();
+            place.kinds.extend(new);
+        }
+    }
+    out
 }
 
 /// The scratch server that a drill of the configuration names.
@@ -260,10 +299,22 @@ async fn run_drills(global: &Global, args: &RunArgs) -> Outcome {
     let session = &opened.session;
     let notifier = Notifier::new(&args.notify, session)?;
     opened.guard().await?;
-    let bucket = evidence(global, &session.loaded, session.cloud.as_ref()).await?;
+    // What an earlier run left costs money whether records can be kept or not.
+    let evidence = evidence(global, &session.loaded, session.cloud.as_ref()).await;
     let resolve = |name: &str| scratch_of(&opened.specs, name);
-    let swept = sweep(&session.state, bucket.as_ref(), &resolve, false).await;
+    let places = places(&opened.specs);
+    let swept = sweep(&Sweep {
+        state: &session.state,
+        bucket: evidence.as_ref().ok().and_then(|b| b.as_ref()),
+        resolve: &resolve,
+        cloud: Some(session.cloud.as_ref()),
+        places: &places,
+        dry_run: false,
+        progress: &|text| tracing::info!("{text}"),
+    })
+    .await;
     tell_swept(global, &swept);
+    let bucket = evidence?;
     let trigger = triggered_by();
     let interrupted_by = || match interrupt.code() {
         Some(exit::TERMINATED) => "terminated (SIGTERM)".to_owned(),
@@ -272,6 +323,11 @@ async fn run_drills(global: &Global, args: &RunArgs) -> Outcome {
     let listener = Shown(Progress::spinner(global, "drill"));
     let mut views = Vec::new();
     let mut refused = Vec::new();
+    let home = |spec: &Spec| opened.home(spec);
+    let publisher = Publisher {
+        cloud: session.cloud.as_ref(),
+        home: &home,
+    };
     for (spec, _) in &opened.specs {
         if interrupt.code().is_some() {
             break;
@@ -284,6 +340,7 @@ async fn run_drills(global: &Global, args: &RunArgs) -> Outcome {
             sandbox: session.sandbox.as_deref(),
             trigger: trigger.clone(),
             bucket: bucket.as_ref(),
+            metrics: Some(&publisher),
             cancel: &interrupt.cancel,
             interrupted_by: &interrupted_by,
             listener: &listener,
@@ -296,7 +353,16 @@ async fn run_drills(global: &Global, args: &RunArgs) -> Outcome {
             }
         };
         match machine::run(source, &request).await {
-            Ok(finished) => views.push(view(finished)),
+            Ok(finished) => {
+                let spoken = &finished.appended.record.reasons;
+                for warning in &finished.warnings {
+                    // Those of before the record stand in it.
+                    if !spoken.iter().any(|r| r.ends_with(warning.as_str())) {
+                        global.say(&format!("warning: {warning}"));
+                    }
+                }
+                views.push(view(finished));
+            }
             Err(e) => refused.push(Failure::new(format!("drill `{}`: {e}", spec.name))),
         }
     }
@@ -426,7 +492,7 @@ fn emit_records(global: &Global, opened: &Opened, views: &[DrillView]) -> Result
             global.emit_json(&document)
         }
         Format::Markdown => global.emit(&render::markdown::drills(views)),
-        _ => global.emit(&render::human::drills(views, &global.style())),
+        _ => global.show(&render::human::drills(views, &global.style())),
     }
 }
 
@@ -463,7 +529,7 @@ async fn plan(global: &Global, args: &Names) -> Outcome {
             global.emit_json(&document)?;
         }
         Format::Markdown => global.emit(&render::markdown::drill_plans(&views))?,
-        _ => global.emit(&render::human::drill_plans(&views, &global.style()))?,
+        _ => global.show(&render::human::drill_plans(&views, &global.style()))?,
     }
     Ok(code)
 }
@@ -565,23 +631,40 @@ async fn gc(global: &Global, dry_run: bool) -> Outcome {
     // Without any project the folders on this machine can be swept all the same.
     let opened = Opened::new(global, &[]).ok();
     let bucket = match &opened {
-        Some(opened) if !dry_run => {
-            evidence(
-                global,
-                &opened.session.loaded,
-                opened.session.cloud.as_ref(),
-            )
-            .await?
+        Some(opened) => {
+            let session = &opened.session;
+            let found = evidence(global, &session.loaded, session.cloud.as_ref()).await;
+            found.unwrap_or_else(|failure| {
+                global.say(&format!(
+                    "warning: {}; records stay on this machine until the next run",
+                    failure.message
+                ));
+                None
+            })
         }
-        _ => None,
+        None => None,
     };
-    let resolve = |name: &str| scratch_of(opened.as_ref().map_or(&[][..], |o| &o.specs), name);
-    let swept = sweep(&state, bucket.as_ref(), &resolve, dry_run).await;
+    let specs = opened.as_ref().map_or(&[][..], |o| &o.specs);
+    let resolve = |name: &str| scratch_of(specs, name);
+    let places = places(specs);
+    let shown = Progress::spinner(global, "gc");
+    let swept = sweep(&Sweep {
+        state: &state,
+        bucket: bucket.as_ref(),
+        resolve: &resolve,
+        cloud: opened.as_ref().map(|o| o.session.cloud.as_ref()),
+        places: &places,
+        dry_run,
+        progress: &|text| shown.say(text.to_owned()),
+    })
+    .await;
+    drop(shown);
     let clean = swept.is_clean();
     let view = SweptView {
         dry_run,
         records: swept.records.into_iter().map(|a| a.record).collect(),
         things: swept.things,
+        young: swept.young,
         trouble: swept.trouble,
     };
     match global.format {
@@ -590,11 +673,12 @@ async fn gc(global: &Global, dry_run: bool) -> Outcome {
             document["drills"] = json!(view.records);
             document["dry_run"] = json!(view.dry_run);
             document["leftovers"] = json!(view.things);
+            document["not_yet"] = json!(view.young);
             document["trouble"] = json!(view.trouble);
             global.emit_json(&document)?;
         }
         Format::Markdown => global.emit(&render::markdown::drill_swept(&view))?,
-        _ => global.emit(&render::human::drill_swept(&view, &global.style()))?,
+        _ => global.show(&render::human::drill_swept(&view, &global.style()))?,
     }
     Ok(match clean {
         true => exit::OK,

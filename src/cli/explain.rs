@@ -32,7 +32,7 @@ pub fn run(global: &Global, args: &ExplainArgs) -> Outcome {
         (None, Format::Markdown) => render::markdown::catalog(),
         (None, _) => render::human::catalog(&global.style()),
     };
-    global.emit(&text)?;
+    global.show(&text)?;
     Ok(exit::OK)
 }
 

@@ -407,5 +407,5 @@ fn emit(
         )));
         out.push('\n');
     }
-    global.emit(&out)
+    global.show(&out)
 }

@@ -8,12 +8,15 @@ mod complete;
 mod context;
 mod doctor;
 mod drill;
+mod evidence;
 mod explain;
 mod iam;
 mod init;
 mod metrics;
 mod notify;
+mod pager;
 mod plan;
+mod report;
 mod sandbox;
 mod schema;
 mod session;
@@ -77,8 +80,10 @@ pub enum Format {
     Sarif,
     /// Audits: for whatever shows test results.
     Junit,
-    /// Audits: for spreadsheets.
+    /// Audits and reports: for spreadsheets.
     Csv,
+    /// Reports: a page in one file, for browsers and paper.
+    Html,
     /// Audits: annotations of a GitHub workflow, and the summary of its step.
     Github,
     /// Audits: GitLab's code quality report.
@@ -86,9 +91,12 @@ pub enum Format {
 }
 
 impl Format {
-    /// Whether only audits have it.
-    fn is_of_audits(self) -> bool {
-        !matches!(self, Format::Table | Format::Json | Format::Markdown)
+    /// What every command has.
+    const COMMON: [Format; 3] = [Format::Table, Format::Json, Format::Markdown];
+
+    fn name(self) -> String {
+        self.to_possible_value()
+            .map_or_else(String::new, |v| v.get_name().to_owned())
     }
 }
 
@@ -211,6 +219,16 @@ pub struct Global {
         help_heading = "Output"
     )]
     pub quiet: bool,
+    /// Print long results straight to the terminal, not through $OPSCTL_PAGER, $PAGER or less
+    #[arg(
+        long,
+        global = true,
+        env = "OPSCTL_NO_PAGER",
+        value_parser = clap::builder::FalseyValueParser::new(),
+        action = clap::ArgAction::SetTrue,
+        help_heading = "Output"
+    )]
+    pub no_pager: bool,
     /// Show more; twice: every AWS call
     #[arg(short, long, global = true, env = "OPSCTL_VERBOSE", action = clap::ArgAction::Count, help_heading = "Output")]
     pub verbose: u8,
@@ -235,6 +253,9 @@ pub enum Command {
     Iam(iam::IamArgs),
     Audit(audit::AuditArgs),
     Explain(explain::ExplainArgs),
+    /// What people read: pages to review, print and send
+    #[command(subcommand)]
+    Report(report::ReportCommand),
     /// Restore drills: prove backups by restoring them, and keep the evidence
     #[command(subcommand)]
     Drill(drill::DrillCommand),
@@ -331,6 +352,17 @@ impl Global {
                 }
             }
         }
+    }
+
+    /// Writes a result for people: to a terminal that it is too long for, through the pager.
+    pub fn show(&self, text: &str) -> Result<(), Failure> {
+        let paged = self.output.is_none()
+            && matches!(self.format, Format::Table | Format::Markdown)
+            && !self.no_pager
+            && std::io::stdin().is_terminal()
+            && std::io::stdout().is_terminal()
+            && pager::show(text);
+        if paged { Ok(()) } else { self.emit(text) }
     }
 
     /// Writes a result as JSON, without making it in memory first.
@@ -431,6 +463,7 @@ pub fn main() -> i32 {
         Command::Doctor(args) => context::block_on(doctor::run(&global, &args)),
         Command::Audit(args) => context::block_on(audit::run(&global, &args)),
         Command::Explain(args) => explain::run(&global, &args),
+        Command::Report(command) => context::block_on(report::run(&global, &command)),
         Command::Drill(command) => context::block_on(drill::run(&global, &command)),
         Command::Sandbox(command) => sandbox::run(&global, &command),
         Command::Schema(args) => schema::run(&global, &args),
@@ -448,17 +481,29 @@ pub fn main() -> i32 {
 
 /// Refuses a format that the command does not have.
 fn formats(global: &Global, command: &Command) -> Result<(), Failure> {
-    if !global.format.is_of_audits() || matches!(command, Command::Audit(_)) {
+    let all: Vec<Format> = match command {
+        Command::Audit(_) => Format::value_variants()
+            .iter()
+            .copied()
+            .filter(|f| *f != Format::Html)
+            .collect(),
+        Command::Report(_) => [&Format::COMMON[..], &[Format::Csv, Format::Html]].concat(),
+        _ => Format::COMMON.to_vec(),
+    };
+    if all.contains(&global.format) {
         return Ok(());
     }
-    let name = global
-        .format
-        .to_possible_value()
-        .map_or_else(String::new, |v| v.get_name().to_owned());
-    Err(
-        Failure::new(format!("--format {name} is a format of `opsctl audit`"))
-            .help("this command has table, json and markdown"),
-    )
+    let of = match global.format {
+        Format::Html => "`opsctl report`",
+        Format::Csv => "`opsctl audit` and `opsctl report`",
+        _ => "`opsctl audit`",
+    };
+    let names: Vec<String> = all.into_iter().map(Format::name).collect();
+    Err(Failure::new(format!(
+        "--format {} is a format of {of}",
+        global.format.name()
+    ))
+    .help(format!("this command has {}", render::text::one_of(&names))))
 }
 
 /// The head that all JSON documents have in common, for those without a plan.

@@ -6,7 +6,6 @@ use super::session::{Session, guard, target};
 use super::{Failure, Global, exit};
 use crate::apply::notify::{self, Channel, Memory, Notice, SLACK, Secret, URL, Wanted, tell};
 use crate::cloud::Target;
-use crate::cloud::store::BucketPlace;
 use crate::config::workspace::{NotifyOn, Workspace};
 use crate::model::Arn;
 
@@ -146,17 +145,16 @@ impl Notifier {
                 None => channels.push(channel.clone()),
             }
         }
-        let place = match session.sandbox {
-            Some(_) => None,
-            None => evidence(session).await.unwrap_or_else(|why| {
-                warnings.push(why);
+        let place = super::evidence::place(global, &session.loaded, cloud)
+            .await
+            .unwrap_or_else(|failure| {
+                warnings.push(failure.message);
                 None
-            }),
-        };
+            });
         let memory = Memory {
             folder: session.state.join("notify"),
             sandbox: session.sandbox.as_deref(),
-            bucket: place.map(|(place, prefix)| (cloud.objects(), place, prefix)),
+            bucket: place.map(|found| (cloud.objects(), found.place, found.prefix)),
         };
         let mut told = tell(
             cloud,
@@ -195,41 +193,4 @@ impl Notifier {
             _ => code,
         }
     }
-}
-
-/// The evidence bucket with the prefix of the project.
-async fn evidence(session: &Session) -> Result<Option<(BucketPlace, String)>, String> {
-    let Ok(workspace) = session.workspace() else {
-        return Ok(None);
-    };
-    let Some(evidence) = &workspace.evidence else {
-        return Ok(None);
-    };
-    let Some(environment) = workspace.environments.get(&evidence.environment.value) else {
-        return Ok(None);
-    };
-    let target = target(&evidence.environment, environment);
-    let cloud = session.cloud.as_ref();
-    guard(cloud, &[&target]).await.map_err(|f| f.message)?;
-    let asked_in = target.regions.first().cloned().unwrap_or_default();
-    let region = cloud
-        .objects()
-        .bucket_region(&target, &asked_in, &evidence.bucket)
-        .await
-        .map_err(|e| {
-            format!(
-                "the evidence bucket {} cannot be reached: {e}",
-                evidence.bucket
-            )
-        })?;
-    let prefix = format!("{}{}/", evidence.folder(), workspace.project.name.value);
-    let bucket = evidence.bucket.clone();
-    Ok(Some((
-        BucketPlace {
-            target,
-            region,
-            bucket,
-        },
-        prefix,
-    )))
 }

@@ -58,7 +58,7 @@ pub async fn run(global: &Global, args: &PlanArgs) -> Outcome {
     }
     match global.format {
         Format::Json => global.emit_json(&plan)?,
-        _ => global.emit(&show(global, &plan))?,
+        _ => global.show(&show(global, &plan))?,
     }
     if let Some(path) = &args.out {
         global.say(&format!(

@@ -84,6 +84,14 @@ pub fn run(global: &Global, command: &SandboxCommand) -> Outcome {
             };
             for name in names {
                 let path = sandbox_state(&state, &name);
+                // What it was like before is not the past of what it is now.
+                let history = crate::history::sandbox_folder(&state, &name);
+                match std::fs::remove_dir_all(&history) {
+                    Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                        return Err(Failure::new(format!("{}: {e}", history.display())));
+                    }
+                    _ => {}
+                }
                 match std::fs::remove_file(&path) {
                     Ok(()) => global.emit(&format!("{name}: as seeded again\n"))?,
                     Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}

@@ -8,6 +8,7 @@ use globset::{Glob, GlobMatcher};
 use jiff::Timestamp;
 
 use super::context::{Interrupt, Progress};
+use super::drill::status::add_to as drill_status;
 use super::{Failure, Global};
 use crate::aws::{AwsCloud, Settings};
 use crate::cloud::{Cloud, LockPlace, Target, Want};
@@ -17,7 +18,7 @@ use crate::config::workspace::{AcceptUnobserved, Environment, Workspace};
 use crate::config::{Loaded, Resolved};
 use crate::model::Control;
 use crate::plan::Plan;
-use crate::plan::build::{PlanEnvironment, PlanRequest, build};
+use crate::plan::build::{PlanEnvironment, PlanRequest, build, judge};
 use crate::sandbox::{Sandbox, scenario};
 
 /// The project folder of this call, where there is one.
@@ -243,6 +244,28 @@ impl Session {
         ))
     }
 
+    /// What the controls say of what was observed, for audits and reports.
+    pub fn judged(
+        &self,
+        environments: &[PlanEnvironment],
+        controls: &[Control],
+        only: Option<&GlobMatcher>,
+    ) -> Plan {
+        judge(
+            environments,
+            &PlanRequest {
+                controls,
+                only,
+                destroy: false,
+                now: Timestamp::now(),
+                accepted: &self.accepted(),
+                sandbox: self.sandbox.clone(),
+                lock: None,
+                api: self.cloud.meter().snapshot(),
+            },
+        )
+    }
+
     /// The blind spots that `opsctl.toml` accepts.
     pub fn accepted(&self) -> BTreeMap<String, AcceptUnobserved> {
         match &self.loaded.workspace {
@@ -270,7 +293,11 @@ impl Session {
                     if audit {
                         crate::controls::want_for_audit(controls, resolved, &mut want);
                     }
-                    self.cloud.observe(target, &want).await
+                    let mut seen = self.cloud.observe(target, &want).await;
+                    if audit && want.backups {
+                        drill_status(global, self, target, resolved, &mut seen).await;
+                    }
+                    seen
                 }))
                 .await,
             )

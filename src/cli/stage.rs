@@ -46,7 +46,7 @@ pub fn run(global: &Global, command: &StageCommand) -> Outcome {
         StageCommand::Show { stage, resolved } => show(global, &loaded, stage, *resolved)?,
         StageCommand::Diff { from, to } => diff(global, &loaded, from, to)?,
     };
-    global.emit(&text)?;
+    global.show(&text)?;
     Ok(exit::OK)
 }
 

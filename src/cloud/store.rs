@@ -64,7 +64,8 @@ pub trait ObjectBody: Send {
     async fn next(&mut self) -> Result<Option<Vec<u8>>, CloudError>;
 }
 
-/// Objects in buckets. Only `apply` and `drill` may call [`ObjectStore::put_object`].
+/// Objects in buckets. Only `apply`, `drill` and `history` may call
+/// [`ObjectStore::put_object`].
 #[async_trait]
 pub trait ObjectStore: Send + Sync {
     /// The region that a bucket lies in.

@@ -7,6 +7,7 @@ use super::workspace::{StageFile, Workspace};
 use crate::audit::Audit;
 use crate::drill::record::Record;
 use crate::plan::Plan;
+use crate::report::tags::TagReport;
 
 /// The schemas by name; `docs/reference/schema/<name>.json` holds them.
 pub fn all() -> Vec<(&'static str, Schema)> {
@@ -17,6 +18,7 @@ pub fn all() -> Vec<(&'static str, Schema)> {
         ("plan", schema_for!(Plan)),
         ("audit", schema_for!(Audit)),
         ("evidence", schema_for!(Record)),
+        ("report-tags", schema_for!(TagReport)),
     ]
 }
 

@@ -246,7 +246,7 @@ fn is_account(text: &str) -> bool {
     text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit())
 }
 
-fn is_region(text: &str) -> bool {
+pub(crate) fn is_region(text: &str) -> bool {
     // ^[a-z]{2}(-[a-z]+)+-[0-9]$
     let parts: Vec<_> = text.split('-').collect();
     parts.len() >= 3

@@ -2,6 +2,7 @@
 //! environment variable in here.
 
 pub mod alarms;
+pub mod backups;
 pub mod budgets;
 pub mod hygiene;
 pub mod lifecycle;
@@ -50,7 +51,8 @@ pub fn run(control: Control, input: &Input) -> Verdict {
         Control::Lifecycle => lifecycle::plan(input),
         Control::Budgets => budgets::plan(input),
         Control::Alarms => alarms::plan(input),
-        Control::Backups | Control::Cost | Control::Readiness => Verdict {
+        Control::Backups => backups::plan(input),
+        Control::Cost | Control::Readiness => Verdict {
             notes: vec![format!(
                 "{control}: not yet reconciled by this version; the policy was read and is valid"
             )],
@@ -67,6 +69,9 @@ pub fn want(controls: &[Control], resolved: &Resolved, mut want: Want) -> Want {
     if controls.contains(&Control::Alarms) {
         alarms::want(resolved, &mut want);
     }
+    if controls.contains(&Control::Backups) {
+        backups::want(resolved, &mut want);
+    }
     want
 }
 
@@ -75,6 +80,9 @@ pub fn want_for_audit(controls: &[Control], resolved: &Resolved, want: &mut Want
     if controls.contains(&Control::Alarms) && resolved.policies.alarms.is_some() {
         hygiene::want(resolved, want);
     }
+    if controls.contains(&Control::Backups) && resolved.policies.backups.is_some() {
+        backups::want_for_audit(resolved, want);
+    }
 }
 
 /// What an audit reports besides what is planned.
@@ -82,6 +90,9 @@ pub fn audit(control: Control, input: &Input, verdict: &mut Verdict) {
     if control == Control::Alarms && input.resolved.policies.alarms.is_some() {
         let hygiene = hygiene::verdict(input);
         verdict.findings.extend(hygiene.findings);
+    }
+    if control == Control::Backups && input.resolved.policies.has(control) {
+        *verdict = backups::judge(input, true);
     }
 }
 

@@ -2,9 +2,9 @@
 
 use rust_decimal::Decimal;
 
-use super::{Input, address, reference, tags};
+use super::{Input, address, reference, tags as tag_control};
 use crate::inventory::{Observed, Resource};
-use crate::model::object::{MANAGED_TAG, Object, fields};
+use crate::model::object::{MANAGED_TAG, Object, ObjectKind, fields};
 use crate::model::{Control, Risk, Tags};
 use crate::plan::{ActionKind, Change, FieldChange, Operation, Reason};
 
@@ -20,8 +20,8 @@ pub(crate) struct ObjectChange<'a> {
     /// USD a month.
     pub delta: Decimal,
     pub basis: Option<String>,
-    /// See [`Operation::Object`].
-    pub tags: Tags,
+    /// What [`MANAGED_TAG`] says on what is ours; apply compares it right before the write.
+    pub managed: &'a str,
 }
 
 /// What happens to an object that turns from one state into the other.
@@ -34,17 +34,24 @@ pub(crate) fn action(before: &Option<Object>, after: &Option<Object>) -> ActionK
 }
 
 /// The tags of something new: who made it, and what the tag policy has a value for.
-pub(crate) fn made_with(input: &Input, resource: &Resource, managed: &str) -> Tags {
+fn made_with(input: &Input, resource: &Resource, managed: &str) -> Tags {
     let managed = (MANAGED_TAG.to_owned(), managed.to_owned());
     let mut resource = resource.clone();
     resource.tags = Observed::Known(Tags::from([managed.clone()]));
-    let mut tags = tags::initial(input, &resource);
+    let mut tags = tag_control::initial(input, &resource);
     tags.extend([managed]);
     tags
 }
 
 impl ObjectChange<'_> {
     pub fn on(self, input: &Input, resource: &Resource) -> Change {
+        let object = self.after.as_ref().or(self.before.as_ref());
+        let tags = match (&self.before, object.map(Object::kind)) {
+            // It is a key, not a thing that could bear tags.
+            (_, Some(ObjectKind::CostAllocationTag)) => Tags::new(),
+            (None, _) => made_with(input, resource, self.managed),
+            (Some(_), _) => Tags::from([(MANAGED_TAG.to_owned(), self.managed.to_owned())]),
+        };
         let json = |o: &Option<Object>| serde_json::to_value(o).unwrap_or_default();
         let shown = fields(self.before.as_ref(), self.after.as_ref());
         let fields = shown.into_iter().map(|(field, before, after)| FieldChange {
@@ -68,7 +75,7 @@ impl ObjectChange<'_> {
             operation: Operation::Object {
                 before: self.before.map(Box::new),
                 after: self.after.map(Box::new),
-                tags: self.tags,
+                tags,
             },
         }
     }

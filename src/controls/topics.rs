@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rust_decimal::Decimal;
 
 use super::budgets::names::Names;
-use super::object::{ObjectChange, made_with};
+use super::object::ObjectChange;
 use super::{Input, Report, partition, selected};
 use crate::config::{Origin, Resolved};
 use crate::inventory::{Observed, Resource, TopicFact};
@@ -255,10 +255,6 @@ fn change(
     reason: Reason,
 ) -> Change {
     let (before, after) = (before.map(Object::Topic), Some(Object::Topic(after)));
-    let tags = match before {
-        Some(_) => Tags::new(),
-        None => made_with(input, resource, &managed(input.resolved)),
-    };
     let change = ObjectChange {
         control,
         before,
@@ -268,7 +264,7 @@ fn change(
         risk: Risk::Low,
         delta: Decimal::ZERO,
         basis: None,
-        tags,
+        managed: &managed(input.resolved),
     };
     change.on(input, resource)
 }

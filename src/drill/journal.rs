@@ -1,5 +1,6 @@
 //! What a drill is about to do, on disk before it does it; and what is left by one that was killed.
 
+use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -9,7 +10,12 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::guard::{Claim, Proof};
+use super::label;
 use super::record::{Cleanup, Record};
+use crate::cloud::Target;
+use crate::cloud::copies::CopyKind;
+use crate::model::Tags;
 
 /// A thing that outlives the process unless it is removed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,11 +26,52 @@ pub enum Thing {
     /// A database on a server that was named in `scratch`.
     ScratchDatabase { drill: String, database: String },
     /// A copy in the cloud, under a name that no other run gives.
-    Copy {
-        kind: String,
-        region: String,
-        id: String,
-    },
+    Copy(CopyThing),
+}
+
+/// A copy that is about to be asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CopyThing {
+    pub kind: CopyKind,
+    pub environment: String,
+    pub account: String,
+    pub region: String,
+    pub id: String,
+    pub run_id: String,
+    /// Now, by AWS's clock; the copy bears it as a tag.
+    pub intent: Timestamp,
+    /// Name of the source.
+    pub source: String,
+    pub source_resource_id: String,
+    /// The cluster copy that an instance copy is put into.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<String>,
+}
+
+impl CopyThing {
+    /// The tags that it is made with.
+    pub fn tags(&self) -> Tags {
+        label::tags(&self.run_id, &self.source_resource_id, self.intent)
+    }
+
+    /// What is claimed of it; `resource_id` is what the call that made it answered.
+    pub fn claim(&self, target: &Target, resource_id: Option<&str>) -> Claim {
+        Claim {
+            target: target.clone(),
+            region: self.region.clone(),
+            kind: self.kind,
+            id: self.id.clone(),
+            run_id: self.run_id.clone(),
+            intent: self.intent,
+            source: self.source.clone(),
+            source_resource_id: self.source_resource_id.clone(),
+            proof: Proof::Journal {
+                resource_id: resource_id.map(str::to_owned),
+            },
+            older_than: None,
+            cluster: self.cluster.clone(),
+        }
+    }
 }
 
 /// The journal of one run; every line is on disk when its function returns. The file is locked for
@@ -34,6 +81,7 @@ pub struct Journal {
     run_id: String,
     path: PathBuf,
     file: Mutex<File>,
+    last_draft: Mutex<Option<Record>>,
 }
 
 /// One line.
@@ -51,7 +99,39 @@ struct Line {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     cleanup: Option<Cleanup>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    made: Option<Made>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     note: Option<serde_json::Value>,
+}
+
+/// A note about a copy in the evidence bucket.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Note {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thing: Option<CopyThing>,
+    /// The evidence as far as it was known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub draft: Option<Record>,
+    /// What the call that made the copy has answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource_id: Option<String>,
+}
+
+/// Name of the note that is made before a copy is asked for.
+pub fn intent_note(copy: &str) -> String {
+    format!("intent-{copy}")
+}
+
+/// Name of the note of its resource id.
+pub fn made_note(copy: &str) -> String {
+    format!("made-{copy}")
+}
+
+/// The answer to the call that made a copy.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Made {
+    id: String,
+    resource_id: String,
 }
 
 impl Line {
@@ -63,6 +143,7 @@ impl Line {
             thing: None,
             draft: None,
             cleanup: None,
+            made: None,
             note: None,
         }
     }
@@ -92,6 +173,7 @@ impl Journal {
             run_id: run_id.to_owned(),
             path,
             file: Mutex::new(file),
+            last_draft: Mutex::new(Some(draft.clone())),
         };
         journal.append(&Line {
             draft: Some(Box::new(draft.clone())),
@@ -137,12 +219,33 @@ impl Journal {
         })
     }
 
+    /// Notes the resource id that the call that made a copy has answered.
+    ///
+    /// # Errors
+    /// The note is not on disk; the copy can still be adopted.
+    pub fn made(&self, id: &str, resource_id: &str) -> std::io::Result<()> {
+        self.append(&Line {
+            made: Some(Made {
+                id: id.to_owned(),
+                resource_id: resource_id.to_owned(),
+            }),
+            ..Line::new("made")
+        })
+    }
+
     /// Keeps the evidence as far as it is known, for whoever has to finish it.
     pub fn draft(&self, draft: &Record) -> std::io::Result<()> {
+        *self.last_draft.lock().unwrap_or_else(|e| e.into_inner()) = Some(draft.clone());
         self.append(&Line {
             draft: Some(Box::new(draft.clone())),
             ..Line::new("draft")
         })
+    }
+
+    /// The evidence as it was kept last.
+    pub fn last_draft(&self) -> Option<Record> {
+        let draft = self.last_draft.lock().unwrap_or_else(|e| e.into_inner());
+        draft.clone()
     }
 
     pub fn cleaned(&self, cleanup: &Cleanup) -> std::io::Result<()> {
@@ -166,6 +269,8 @@ impl Journal {
 pub struct Unfinished {
     pub run_id: String,
     pub things: Vec<Thing>,
+    /// The resource ids of copies, by name, as far as the answers came.
+    pub made: BTreeMap<String, String>,
     /// Nothing is left of its things; only the record is missing.
     pub cleaned: Option<Cleanup>,
     pub draft: Option<Record>,
@@ -207,6 +312,22 @@ impl Unfinished {
         (found, trouble)
     }
 
+    /// The runs in a folder that are not over: dead or alive.
+    pub fn not_over(folder: &Path) -> Vec<String> {
+        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        entries
+            .filter_map(|e| {
+                let name = e.file_name().to_string_lossy().into_owned();
+                let run = name.strip_prefix("drill-")?.strip_suffix(".jsonl")?;
+                let text = std::fs::read_to_string(e.path()).ok()?;
+                let over = text.lines().any(|line| {
+                    serde_json::from_str::<Line>(line).is_ok_and(|line| line.event == "end")
+                });
+                (!over).then(|| run.to_owned())
+            })
+            .collect()
+    }
+
     fn open(path: &Path, run_id: &str) -> std::io::Result<Option<Unfinished>> {
         let file = File::options().read(true).append(true).open(path)?;
         match file.try_lock() {
@@ -219,6 +340,7 @@ impl Unfinished {
         let mut out = Unfinished {
             run_id: run_id.to_owned(),
             things: Vec::new(),
+            made: BTreeMap::new(),
             cleaned: None,
             draft: None,
             last_step: None,
@@ -238,6 +360,7 @@ impl Unfinished {
                 _ => {}
             }
             out.things.extend(line.thing);
+            out.made.extend(line.made.map(|m| (m.id, m.resource_id)));
             if let Some(draft) = line.draft {
                 out.draft = Some(*draft);
             }

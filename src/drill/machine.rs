@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::chain::{Appended, Bucket, Chain};
 use super::journal::Journal;
 use super::lock::SourceLock;
+use super::metrics::Publisher;
 use super::record::{
     Cleanup, FORMAT_VERSION, Measured, Objective, Outcome, PolicyRef, Record, SourceRecord,
     StepRecord, Trigger, now, seconds, seconds_between,
@@ -30,6 +31,8 @@ pub struct Request<'a> {
     pub sandbox: Option<&'a str>,
     pub trigger: Trigger,
     pub bucket: Option<&'a Bucket<'a>>,
+    /// `None`: nothing is published.
+    pub metrics: Option<&'a Publisher<'a>>,
     pub cancel: &'a CancellationToken,
     /// What cancelled it, in words.
     pub interrupted_by: &'a (dyn Fn() -> String + Sync),
@@ -117,6 +120,7 @@ pub async fn run(
         run_id: request.run_id,
         journal: &journal,
         listener: request.listener,
+        bucket: request.bucket,
         timeline: Mutex::default(),
     };
     let mut state = State::default();
@@ -163,8 +167,15 @@ pub async fn run(
         .append(record, request.bucket)
         .await
         .map_err(|e| format!("the evidence could not be written: {e}. The journal has it: {}; `opsctl drill gc` writes the record", journal.path().display()))?;
-    if let Err(e) = journal.end(&appended.record.sha256) {
+    // What is left is still to be swept, and only an open journal tells of it.
+    if appended.record.cleanup.deleted
+        && let Err(e) = journal.end(&appended.record.sha256)
+    {
         tracing::warn!("the journal cannot be closed: {e}");
+    }
+    if let Some(publisher) = request.metrics {
+        let warning = publisher.push(spec, &appended.record).await;
+        state.warnings.extend(warning);
     }
     Ok(Finished {
         appended,

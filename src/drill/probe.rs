@@ -1,13 +1,14 @@
-//! The only SQL and the only database driver: checks on a restored copy, each in a read-only
+//! SQL, and the driver of PostgreSQL: what a check asks of a restored copy, in a read-only
 //! transaction of its own with a time limit.
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::{StreamExt, pin_mut};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use tokio_postgres::config::SslMode;
@@ -16,12 +17,10 @@ use tokio_postgres::{Client, Config, SimpleQueryMessage};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::expect::Actual;
-use super::record::CheckRecord;
 use super::scratch::Secret;
-use super::spec::Check;
 
 /// Most time to be let in.
-const CONNECT: Duration = Duration::from_secs(10);
+pub(super) const CONNECT: Duration = Duration::from_secs(10);
 /// Longest value that is kept in the evidence, in characters.
 const LONGEST: usize = 200;
 
@@ -40,9 +39,19 @@ pub struct Connection {
     pub user: String,
     pub password: Option<Secret>,
     pub database: String,
-    /// Whether the server's certificate has to be one that this machine trusts. Without, TLS keeps
-    /// out those who listen, not those who pretend: enough for a copy that we made a minute ago.
-    pub verify_server: bool,
+    /// The authorities that the server's certificate has to come from, and the name that it has to
+    /// bear. Without, TLS keeps out those who listen, not those who pretend: enough for a copy that
+    /// we made a minute ago.
+    pub authorities: Option<Authorities>,
+}
+
+/// What a server's certificate is held against.
+#[derive(Debug, Clone)]
+pub struct Authorities {
+    /// PEM.
+    pub file: PathBuf,
+    /// The server's own name, whatever address leads there.
+    pub name: String,
 }
 
 impl Connection {
@@ -69,7 +78,7 @@ impl Connection {
             database: config.get_dbname().unwrap_or(&user).to_owned(),
             user,
             password: written.or(password).map(Secret::new),
-            verify_server: false,
+            authorities: None,
         })
     }
 
@@ -156,14 +165,20 @@ impl ServerCertVerifier for AnyServer {
     }
 }
 
-fn tls(verify: bool) -> Result<MakeRustlsConnect, String> {
+fn tls(authorities: Option<&Authorities>) -> Result<MakeRustlsConnect, String> {
     let provider = Arc::new(ring::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(|e| e.to_string())?;
-    let config = if verify {
+    let config = if let Some(authorities) = authorities {
+        let file = authorities.file.display();
         let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        let certificates =
+            CertificateDer::pem_file_iter(&authorities.file).map_err(|e| format!("{file}: {e}"))?;
+        roots.add_parsable_certificates(certificates.flatten());
+        if roots.is_empty() {
+            return Err(format!("{file}: there is no certificate in it"));
+        }
         builder.with_root_certificates(roots).with_no_client_auth()
     } else {
         builder
@@ -205,9 +220,19 @@ async fn connect(connection: &Connection, options: &str) -> Result<Client, Strin
         .application_name("opsctl-drill")
         .connect_timeout(CONNECT)
         .ssl_mode(SslMode::Prefer);
-    match &connection.address {
-        Address::Socket(folder) => config.host_path(folder),
-        Address::Host(host) => config.host(host),
+    match (&connection.address, &connection.authorities) {
+        (Address::Socket(folder), _) => config.host_path(folder),
+        (Address::Host(host), None) => config.host(host),
+        (Address::Host(host), Some(authorities)) => {
+            // The certificate is held against the server's name, wherever a tunnel begins.
+            let at = tokio::net::lookup_host((host.as_str(), connection.port))
+                .await
+                .map_err(|e| format!("{host}: {e}"))?
+                .next()
+                .ok_or_else(|| format!("{host} has no address"))?;
+            config.ssl_mode(SslMode::Require);
+            config.host(&authorities.name).hostaddr(at.ip())
+        }
     };
     if let Some(password) = &connection.password {
         config.password(password.reveal());
@@ -215,9 +240,12 @@ async fn connect(connection: &Connection, options: &str) -> Result<Client, Strin
     if !options.is_empty() {
         config.options(options);
     }
-    let opened = tokio::time::timeout(CONNECT * 2, config.connect(tls(connection.verify_server)?))
-        .await
-        .map_err(|_| "no connection in time".to_owned())?;
+    let opened = tokio::time::timeout(
+        CONNECT * 2,
+        config.connect(tls(connection.authorities.as_ref())?),
+    )
+    .await
+    .map_err(|_| "no connection in time".to_owned())?;
     let (client, carrier) = opened.map_err(|e| told(&e))?;
     tokio::spawn(async move {
         // Its error is that of the query that was under way.
@@ -327,28 +355,11 @@ pub async fn fill(connection: &Connection, statements: &str) -> Result<(), Strin
     client.batch_execute(statements).await.map_err(|e| told(&e))
 }
 
-/// Runs one check on a connection of its own.
-pub async fn check(connection: &Connection, check: &Check, limit: Duration) -> CheckRecord {
-    let began = Instant::now();
-    let asked = tokio::time::timeout(limit + CONNECT * 2, ask(connection, &check.sql, limit)).await;
-    let asked = asked.unwrap_or_else(|_| Err(format!("no answer within {} s", limit.as_secs())));
-    let (actual, held) = match &asked {
-        Ok(actual) => (Some(actual), check.expectation.holds(actual)),
-        Err(e) => (None, Err(e.clone())),
-    };
-    CheckRecord {
-        sql: check.sql.clone(),
-        expect: check.expect.clone(),
-        actual: actual.map(|a| {
-            let text = a.to_string();
-            match text.char_indices().nth(LONGEST) {
-                Some((at, _)) => format!("{}…", &text[..at]),
-                None => text,
-            }
-        }),
-        passed: held == Ok(true),
-        duration_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
-        error: held.err(),
+/// A value as it is kept in the evidence.
+pub(super) fn shortened(text: &str) -> String {
+    match text.char_indices().nth(LONGEST) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text.to_owned(),
     }
 }
 
@@ -357,7 +368,11 @@ pub async fn check(connection: &Connection, check: &Check, limit: Duration) -> C
 /// The session only reads, the transaction only reads, and preparing refuses a second statement, so
 /// that none can end the transaction and begin another. A function that escapes all that (`dblink`,
 /// say) reaches a copy that is thrown away.
-async fn ask(connection: &Connection, sql: &str, limit: Duration) -> Result<Actual, String> {
+pub(super) async fn ask(
+    connection: &Connection,
+    sql: &str,
+    limit: Duration,
+) -> Result<Actual, String> {
     let millis = limit.as_millis().max(1);
     let options = format!(
         "-c default_transaction_read_only=on -c statement_timeout={millis} -c idle_in_transaction_session_timeout=60000"

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, Command};
+use zeroize::Zeroize;
 
 use super::folder::Folder;
 use super::probe::{self, Address, Connection};
@@ -48,6 +49,12 @@ impl std::fmt::Debug for Secret {
     }
 }
 
+impl Drop for Secret {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
 impl Secret {
     pub fn new(text: String) -> Secret {
         Secret(text)
@@ -63,7 +70,9 @@ impl Secret {
         std::fs::File::open("/dev/urandom")
             .and_then(|mut f| f.read_exact(&mut bytes))
             .map_err(|e| format!("no random numbers for a password: {e}"))?;
-        Ok(Secret(hex::encode(bytes)))
+        let secret = Secret(hex::encode(bytes));
+        bytes.zeroize();
+        Ok(secret)
     }
 
     pub fn reveal(&self) -> &str {
@@ -139,7 +148,7 @@ impl Scratch {
             user: user.to_owned(),
             password: Some(password),
             database: "postgres".to_owned(),
-            verify_server: false,
+            authorities: None,
         };
         let mut scratch = Scratch {
             child,

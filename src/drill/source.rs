@@ -7,7 +7,9 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 
-use super::journal::{Journal, Thing};
+use super::chain::Bucket;
+use super::driver::Driver;
+use super::journal::{CopyThing, Journal, Note, Thing, intent_note, made_note};
 use super::record::{
     CheckRecord, Cleanup, CopyRecord, RecoveryPoint, SourceRecord, StepRecord, now,
 };
@@ -78,6 +80,8 @@ pub struct Context<'a> {
     pub run_id: &'a str,
     pub journal: &'a Journal,
     pub listener: &'a dyn Listener,
+    /// Where the journal is kept besides, for machines that lose their disk.
+    pub bucket: Option<&'a Bucket<'a>>,
     pub(super) timeline: Mutex<Vec<StepRecord>>,
 }
 
@@ -137,6 +141,44 @@ impl Context<'_> {
             .map_err(|e| Stop::could_not_run(format!("the journal cannot be written: {e}")))
     }
 
+    /// Notes a copy that is about to be asked for, and puts the note into the evidence bucket, where
+    /// there is one.
+    ///
+    /// # Errors
+    /// The note is not on disk, so the copy must not be made. That it is not in the bucket is only
+    /// told: name and tags tell the copy too.
+    pub async fn intent_copy(&self, thing: &CopyThing) -> Result<(), Stop> {
+        self.intent(&Thing::Copy(thing.clone()))?;
+        let note = Note {
+            thing: Some(thing.clone()),
+            draft: self.journal.last_draft(),
+            resource_id: None,
+        };
+        self.keep(&intent_note(&thing.id), &note).await;
+        Ok(())
+    }
+
+    /// Notes the resource id that the call that made a copy has answered.
+    pub async fn made(&self, thing: &CopyThing, resource_id: &str) {
+        if let Err(e) = self.journal.made(&thing.id, resource_id) {
+            tracing::warn!("the journal cannot be written: {e}");
+        }
+        let note = Note {
+            thing: None,
+            draft: None,
+            resource_id: Some(resource_id.to_owned()),
+        };
+        self.keep(&made_note(&thing.id), &note).await;
+    }
+
+    async fn keep(&self, name: &str, note: &Note) {
+        if let Some(bucket) = self.bucket
+            && let Err(e) = bucket.keep_note(self.run_id, name, note).await
+        {
+            tracing::warn!("the journal is not in the evidence bucket: {e}");
+        }
+    }
+
     pub fn progress(&self, text: &str) {
         self.listener.progress(&self.spec.name, text);
     }
@@ -185,13 +227,18 @@ pub trait Source: Send {
 /// The checks of a drill over SQL, one after the other.
 pub async fn sql_checks(
     context: &Context<'_>,
+    driver: Driver,
     connection: &super::probe::Connection,
 ) -> Vec<CheckRecord> {
     let mut out = Vec::new();
     let checks = &context.spec.checks;
     for (i, check) in checks.iter().enumerate() {
         context.progress(&format!("check {} of {}", i + 1, checks.len()));
-        out.push(super::probe::check(connection, check, context.spec.check_timeout).await);
+        out.push(
+            driver
+                .check(connection, check, context.spec.check_timeout)
+                .await,
+        );
     }
     out
 }

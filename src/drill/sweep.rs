@@ -1,13 +1,18 @@
 //! What runs that were killed left behind: found by their journals and by the guards on the things
 //! themselves, removed, and put on record.
 
+mod copies;
+
 use std::path::Path;
+
+pub use copies::Place;
 
 use super::chain::{Appended, Bucket, Chain};
 use super::folder::{self, Leftover};
 use super::journal::{Thing, Unfinished};
 use super::probe::{self, Connection};
 use super::record::{Cleanup, Outcome, Record, now};
+use crate::cloud::Cloud;
 
 /// Where the scratch database of a drill is; `None` if the configuration no longer says.
 pub type Resolve<'a> = dyn Fn(&str) -> Option<Connection> + Sync + 'a;
@@ -16,6 +21,8 @@ pub type Resolve<'a> = dyn Fn(&str) -> Option<Connection> + Sync + 'a;
 #[derive(Debug, Default)]
 pub struct Swept {
     pub things: Vec<Leftover>,
+    /// Copies that may belong to runs on other machines: no trouble.
+    pub young: Vec<Leftover>,
     /// The records that the killed runs could not write.
     pub records: Vec<Appended>,
     pub trouble: Vec<String>,
@@ -27,24 +34,36 @@ impl Swept {
     }
 }
 
+/// Everything that a sweep needs.
+pub struct Sweep<'a> {
+    /// `.opsctl`
+    pub state: &'a Path,
+    pub bucket: Option<&'a Bucket<'a>>,
+    pub resolve: &'a Resolve<'a>,
+    pub cloud: Option<&'a dyn Cloud>,
+    /// The environments whose copies are looked for.
+    pub places: &'a [Place],
+    pub dry_run: bool,
+    pub progress: &'a (dyn Fn(&str) + Sync),
+}
+
 /// Finishes what dead runs began. With `dry_run` only looks.
-pub async fn sweep(
-    state: &Path,
-    bucket: Option<&Bucket<'_>>,
-    resolve: &Resolve<'_>,
-    dry_run: bool,
-) -> Swept {
+pub async fn sweep(with: &Sweep<'_>) -> Swept {
     let mut out = Swept::default();
-    let (unfinished, trouble) = Unfinished::find(&state.join("runs"));
+    // Of those that are alive here nothing is lost, and the others come first.
+    let known = Unfinished::not_over(&with.state.join("runs"));
+    let (unfinished, trouble) = Unfinished::find(&with.state.join("runs"));
     out.trouble = trouble;
     for run in unfinished {
         let mut cleanup = run.cleaned.clone().unwrap_or(Cleanup {
             deleted: true,
             proof: Vec::new(),
         });
-        for thing in &run.things {
-            let Some(found) = one(thing, &run, resolve, dry_run).await else {
-                cleanup.proof.push(format!("{} is not there", named(thing)));
+        // What was made last goes first: an instance before the cluster that it is in.
+        for thing in run.things.iter().rev() {
+            let (found, proof) = one(thing, &run, with).await;
+            cleanup.proof.extend(proof);
+            let Some(found) = found else {
                 continue;
             };
             match &found.kept {
@@ -56,14 +75,19 @@ pub async fn sweep(
             }
             out.things.push(found);
         }
-        if dry_run || !cleanup.deleted {
+        if with.dry_run || !cleanup.deleted {
             continue;
         }
         if cleanup.proof.is_empty() {
             cleanup.proof.push("nothing had been made".to_owned());
         }
-        if let Err(e) = finish(state, bucket, run, cleanup, &mut out).await {
+        if let Err(e) = finish(with, run, cleanup, &mut out).await {
             out.trouble.push(e);
+        }
+    }
+    if let Some(cloud) = with.cloud {
+        for place in with.places {
+            lost(cloud, place, with, &known, &mut out).await;
         }
     }
     // Folders whose journal is lost, with its project or its disk.
@@ -72,11 +96,89 @@ pub async fn sweep(
             .things
             .iter()
             .any(|t| t.what.ends_with(&path.display().to_string()));
-        if !known && let Some(found) = blocking(path, None, dry_run).await {
+        if !known && let Some(found) = blocking(path, None, with.dry_run).await {
             out.things.push(found);
         }
     }
     out
+}
+
+/// Copies whose journal is not on this machine.
+async fn lost(
+    cloud: &dyn Cloud,
+    place: &Place,
+    with: &Sweep<'_>,
+    known: &[String],
+    out: &mut Swept,
+) {
+    let orphans = match copies::orphans(cloud, place, with.bucket, known).await {
+        Ok(orphans) => orphans,
+        Err(e) => {
+            out.trouble.push(format!(
+                "copies of environment `{}` cannot be looked for: {e}",
+                place.target.environment
+            ));
+            return;
+        }
+    };
+    for orphan in orphans {
+        let found = copies::one(cloud, &orphan.claim, with.dry_run, with.progress).await;
+        if found.nothing {
+            continue;
+        }
+        if found.young {
+            out.young.push(found.left);
+            continue;
+        }
+        if found.left.removed
+            && let Some(draft) = orphan.draft
+        {
+            let cleanup = Cleanup {
+                deleted: true,
+                proof: found.proof,
+            };
+            let why = "the run was killed, and its machine lost its files; a later run removed what it had made";
+            if let Err(e) = record_of_lost(with, draft, cleanup, why, out).await {
+                out.trouble.push(e);
+            }
+        }
+        out.things.push(found.left);
+    }
+}
+
+/// The record of a run whose machine is gone, from its notes in the evidence bucket.
+async fn record_of_lost(
+    with: &Sweep<'_>,
+    draft: Record,
+    cleanup: Cleanup,
+    why: &str,
+    out: &mut Swept,
+) -> Result<(), String> {
+    let there = match with.bucket {
+        Some(bucket) => bucket.read().await?,
+        None => Vec::new(),
+    };
+    let (local, _) = Chain::new(with.state, None).read();
+    let written = there
+        .iter()
+        .chain(&local)
+        .chain(out.records.iter().map(|a| &a.record))
+        .any(|r| r.run_id == draft.run_id);
+    if written {
+        return Ok(());
+    }
+    let record = Record {
+        finished_at: now(),
+        cleanup,
+        result: Outcome::Aborted,
+        reasons: vec![why.to_owned()],
+        ..draft
+    };
+    let appended = Chain::new(with.state, None)
+        .append(record, with.bucket)
+        .await?;
+    out.records.push(appended);
+    Ok(())
 }
 
 async fn blocking(
@@ -94,11 +196,49 @@ fn named(thing: &Thing) -> String {
     match thing {
         Thing::ScratchFolder { path } => format!("scratch folder {}", path.display()),
         Thing::ScratchDatabase { database, .. } => format!("scratch database {database}"),
-        Thing::Copy { kind, region, id } => format!("{kind} {id} in {region}"),
+        Thing::Copy(copy) => format!("{} {} in {}", copy.kind, copy.id, copy.region),
     }
 }
 
-async fn one(
+/// What was found of a thing, if it is there, and what was looked at.
+async fn one(thing: &Thing, run: &Unfinished, with: &Sweep<'_>) -> (Option<Leftover>, Vec<String>) {
+    let Thing::Copy(copy) = thing else {
+        let found = local(thing, run, with.resolve, with.dry_run).await;
+        let proof = match &found {
+            None => vec![format!("{} is not there", named(thing))],
+            Some(_) => Vec::new(),
+        };
+        return (found, proof);
+    };
+    let kept = |why: String| Leftover {
+        what: named(thing),
+        guards: vec![format!("the journal of run {} names it", run.run_id)],
+        kept: Some(why),
+        removed: false,
+    };
+    let place = with
+        .places
+        .iter()
+        .find(|p| p.target.environment == copy.environment && p.target.account == copy.account);
+    let (Some(cloud), Some(place)) = (with.cloud, place) else {
+        let why = format!(
+            "the configuration has no environment `{}` of account {} with drills any more, so it cannot be reached",
+            copy.environment, copy.account
+        );
+        return (Some(kept(why)), Vec::new());
+    };
+    let resource_id = run.made.get(&copy.id).map(String::as_str);
+    let claim = copy.claim(&place.target, resource_id);
+    let mut found = copies::one(cloud, &claim, with.dry_run, with.progress).await;
+    if found.nothing {
+        return (None, found.proof);
+    }
+    let first = format!("the journal of run {} names it", run.run_id);
+    found.left.guards.insert(0, first);
+    (Some(found.left), found.proof)
+}
+
+async fn local(
     thing: &Thing,
     run: &Unfinished,
     resolve: &Resolve<'_>,
@@ -138,17 +278,14 @@ async fn one(
                 }
             }
         }
-        Thing::Copy { .. } => {
-            out.kept = Some("this version does not make such copies".to_owned());
-        }
+        Thing::Copy(_) => {}
     }
     Some(out)
 }
 
 /// Writes the record that the run could not write.
 async fn finish(
-    state: &Path,
-    bucket: Option<&Bucket<'_>>,
+    with: &Sweep<'_>,
     run: Unfinished,
     cleanup: Cleanup,
     out: &mut Swept,
@@ -157,7 +294,7 @@ async fn finish(
         // Killed before its first note was whole: nothing had been done.
         return run.end("").map_err(|e| e.to_string());
     };
-    let chain = Chain::new(state, draft.sandbox.as_deref());
+    let chain = Chain::new(with.state, draft.sandbox.as_deref());
     let (records, _) = chain.read();
     let written = records.iter().find(|r| r.run_id == run.run_id);
     let sha256 = match written {
@@ -176,7 +313,7 @@ async fn finish(
                 )],
                 ..draft.clone()
             };
-            let bucket = bucket.filter(|_| draft.sandbox.is_none());
+            let bucket = with.bucket.filter(|_| draft.sandbox.is_none());
             let appended = chain.append(record, bucket).await?;
             let sha256 = appended.record.sha256.clone();
             out.records.push(appended);

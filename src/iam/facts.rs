@@ -171,7 +171,7 @@ impl Facts {
             .and_then(|b| b.copy_to_region.as_ref())
             && has(Control::Backups)
         {
-            regions.insert(copy.clone());
+            regions.insert(copy.value.clone());
         }
         if let Some(users) = policies.cost.as_ref().and_then(|c| c.users_metric.as_ref())
             && has(Control::Cost)

@@ -14,10 +14,14 @@ use crate::model::{Control, ResourceType, Tags};
 
 mod alarms;
 mod attributes;
+mod backups;
 mod money;
 
 pub use alarms::{AlarmDefinition, AlarmFact, MetricsKey};
 pub use attributes::{Attributes, DISCOVERED, RegionFacts};
+pub use backups::{
+    BackupFacts, DatabaseFact, DrillPassed, SnapshotFact, TableFact, VersioningFact,
+};
 pub use money::{
     AnomalySubscriptionFact, BudgetFact, CostTagFact, MoneyFacts, MonitorFact, TopicFact,
 };
@@ -136,6 +140,8 @@ pub struct EnvironmentInventory {
     pub attributes: BTreeMap<String, Attributes>,
     /// The same for whole regions, by region; only where it was asked for.
     pub region_facts: BTreeMap<String, RegionFacts>,
+    /// How things are backed up; only where it was asked for.
+    pub backups: BackupFacts,
     /// Types that were listed in full in every configured region.
     pub types_checked: BTreeSet<String>,
     pub types_not_checked: BTreeSet<NotChecked>,

@@ -6,6 +6,7 @@ mod arn;
 pub mod lifecycle;
 pub mod object;
 mod resource_type;
+pub mod settings;
 mod tags;
 
 pub use address::Address;
@@ -60,10 +61,7 @@ impl Control {
 
     /// Whether this version compares and writes it, or only parses and validates its policy.
     pub fn reconciled(self) -> bool {
-        matches!(
-            self,
-            Control::Tags | Control::Budgets | Control::Lifecycle | Control::Alarms
-        )
+        Control::ALL.contains(&self)
     }
 }
 

@@ -9,7 +9,8 @@ use super::{ActionKind, Change, FieldChange, Operation, Plan, tag_values, total_
 use crate::controls::lifecycle::describe;
 use crate::model::lifecycle::{LifecycleConfiguration, Rule};
 use crate::model::object::{MANAGED_TAG, Object, ObjectKind, fields};
-use crate::model::{Address, Arn, Control, Tags, check_tag_key};
+use crate::model::settings::{BackupCopy, Settings};
+use crate::model::{Address, Arn, Control, ResourceType, Tags, check_tag_key};
 
 /// What the names of budgets, monitors and subscriptions of ours begin with.
 const OUR_PREFIX: &str = "opsctl-";
@@ -142,10 +143,78 @@ fn one(plan: &Plan, change: &Change) -> Result<(), String> {
                         .into_iter()
                         .collect()
         }
+        Operation::Settings {
+            before,
+            after,
+            copy,
+            ..
+        } => {
+            settings(change, before, after, copy.as_ref())?;
+            let json = |s: &Settings| serde_json::to_value(s).unwrap_or_default();
+            change.control == Control::Backups
+                && change.action == ActionKind::Update
+                && (&change.before, &change.after) == (&json(before), &json(after))
+                && shown(&change.fields) == Settings::fields(before, after).into_iter().collect()
+        }
     };
     consistent
         .then_some(())
         .ok_or_else(|| "what it shows is not what it does".to_owned())
+}
+
+/// Whether a change of settings only protects more, and is of a resource that has such settings.
+fn settings(
+    change: &Change,
+    before: &Settings,
+    after: &Settings,
+    copy: Option<&BackupCopy>,
+) -> Result<(), String> {
+    if let Some(why) = Settings::weaker(before, after) {
+        return Err(why.to_owned());
+    }
+    if before == after {
+        return Err("it changes nothing".to_owned());
+    }
+    let kind = ResourceType::new(change.resource.kind.clone());
+    let Settings {
+        retention_days,
+        deletion_protection,
+        copy_tags_to_snapshot,
+        copied_to,
+        point_in_time_recovery,
+        versioning,
+    } = after;
+    let instance = kind == ResourceType::RDS_INSTANCE;
+    let database = instance || kind == ResourceType::RDS_CLUSTER;
+    let of_database = retention_days.is_some()
+        || deletion_protection.is_some()
+        || copy_tags_to_snapshot.is_some();
+    if (of_database && !database)
+        || (copied_to.is_some() && !instance)
+        || (point_in_time_recovery.is_some() && kind != ResourceType::DYNAMODB_TABLE)
+        || (versioning.is_some() && kind != ResourceType::S3_BUCKET)
+    {
+        return Err(format!("a {kind} has no such setting"));
+    }
+    let none = BTreeSet::new();
+    let was = before.copied_to.as_ref().unwrap_or(&none);
+    let more: Vec<&String> = copied_to
+        .as_ref()
+        .unwrap_or(&none)
+        .difference(was)
+        .collect();
+    match (more.as_slice(), copy) {
+        ([], None) => Ok(()),
+        ([region], Some(copy))
+            if **region == copy.region && copy.region != change.resource.region =>
+        {
+            match copy.retention_days {
+                1..=35 => Ok(()),
+                days => Err(format!("a copy cannot be kept for {days} days")),
+            }
+        }
+        _ => Err("the copy that it begins is not the one that it shows".to_owned()),
+    }
 }
 
 /// Whether a change is of the object that it names, by a control that makes such objects.

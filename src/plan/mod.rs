@@ -15,6 +15,7 @@ use crate::cloud::{ApiUse, LockPlace, Target};
 use crate::inventory::{Gap, NotChecked};
 use crate::model::lifecycle::LifecycleConfiguration;
 use crate::model::object::Object;
+use crate::model::settings::{BackupCopy, Settings};
 use crate::model::{Address, Control, Risk, Severity, Tags};
 
 /// Version of every JSON document that opsctl writes.
@@ -94,6 +95,15 @@ pub enum Operation {
         /// The tags that it is made with.
         tags: Tags,
     },
+    /// The settings that are read to decide, as they were seen, and as they shall be.
+    Settings {
+        before: Settings,
+        after: Settings,
+        /// The copy of backups that is begun, where `after` names one more region than `before`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        copy: Option<BackupCopy>,
+        unless_owned: bool,
+    },
 }
 
 /// One change of one resource by one control.
@@ -113,6 +123,23 @@ pub struct Change {
     pub cost_basis: Option<String>,
     pub fields: Vec<FieldChange>,
     pub operation: Operation,
+}
+
+impl Change {
+    /// The outage that it causes, in words; `apply` needs `--allow-disruptive` for it.
+    ///
+    /// Switching automated backups of an RDS instance on suspends its I/O for seconds to minutes.
+    /// Source: API model, `rds:ModifyDBInstance`, BackupRetentionPeriod.
+    pub fn disruption(&self) -> Option<&'static str> {
+        match &self.operation {
+            Operation::Settings { before, after, .. }
+                if before.retention_days == Some(0) && after.retention_days > Some(0) =>
+            {
+                Some("switching automated backups on suspends its I/O for seconds to minutes")
+            }
+            _ => None,
+        }
+    }
 }
 
 /// Something worth knowing that is not itself a change.

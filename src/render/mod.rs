@@ -4,11 +4,11 @@
 //! Every string that may come from AWS goes through [`text::escape`] on its way out.
 
 pub mod backtest;
-pub mod cost_html;
 pub mod csv;
 pub mod diagnostics;
 pub mod github;
 pub mod gitlab;
+pub mod html;
 pub mod human;
 pub mod junit;
 pub mod markdown;
@@ -23,6 +23,7 @@ mod doctor;
 mod group;
 mod machine;
 mod paint;
+mod tags;
 mod verdict;
 mod words;
 
@@ -112,6 +113,8 @@ pub struct DrillPlanView {
 pub struct SweptView {
     pub dry_run: bool,
     pub things: Vec<crate::drill::folder::Leftover>,
+    /// Copies that may belong to runs which are alive elsewhere.
+    pub young: Vec<crate::drill::folder::Leftover>,
     pub records: Vec<crate::drill::record::Record>,
     pub trouble: Vec<String>,
 }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::world::Account;
-use super::{Sandbox, alarms, gaps, usual};
+use super::{Sandbox, alarms, backups, gaps, usual};
 use crate::cloud::{CloudError, Series, SeriesQuery, Target, TimeSpan};
 use crate::inventory::{EnvironmentInventory, MetricsKey, Observed};
 use crate::model::Control;
@@ -197,7 +197,7 @@ pub(super) fn data(
     }
     // 0.01 USD for 1,000 metrics.
     sandbox.meter.bill(10 * queries.len() as u64);
-    let now = Timestamp::now();
+    let now = sandbox.now();
     queries
         .iter()
         .map(|query| Ok(series(account, region, query, span, now)))
@@ -211,6 +211,9 @@ fn series(
     span: &TimeSpan,
     now: Timestamp,
 ) -> Series {
+    if let Some(points) = backups::points(account, region, &query.metric, now) {
+        return of_points(&points, query, span);
+    }
     let seed = account
         .metrics
         .iter()
@@ -258,6 +261,24 @@ fn series(
     out
 }
 
+/// Single points, each period in one.
+fn of_points(points: &[(Timestamp, f64)], query: &SeriesQuery, span: &TimeSpan) -> Series {
+    let period = i64::from(query.period.max(1));
+    let mut by_start: BTreeMap<i64, Vec<f64>> = BTreeMap::new();
+    for (at, value) in points
+        .iter()
+        .filter(|(at, _)| (span.from..span.to).contains(at))
+    {
+        let start = at.as_second().div_euclid(period) * period;
+        by_start.entry(start).or_default().push(*value);
+    }
+    let pairs = by_start.into_iter().filter_map(|(start, values)| {
+        let value = aggregate(&query.statistic, &values)?;
+        Some((Timestamp::from_second(start).ok()?, value))
+    });
+    pairs.collect()
+}
+
 pub(super) fn list(
     sandbox: &Sandbox,
     account: &Account,
@@ -278,6 +299,13 @@ fn existing(account: &Account, region: &str) -> BTreeSet<MetricId> {
         .map(SeedMetric::id)
         .chain(alarms::discoverable(account, region))
         .chain(usual::published(account, region))
+        .chain(
+            account
+                .pushed
+                .iter()
+                .filter(|p| p.region == region)
+                .map(|p| p.metric.clone()),
+        )
         .collect()
 }
 

@@ -2,6 +2,7 @@
 //! strict. It is what people try opsctl on, and what property, fault and kill tests run on.
 
 pub mod alarms;
+pub mod backups;
 mod health;
 pub mod ledger;
 pub mod metrics;
@@ -23,7 +24,8 @@ use jiff::Timestamp;
 
 use crate::cloud::{
     AlarmEvent, Call, Cloud, CloudError, LifecycleReading, LockError, LockPlace, Meter,
-    ObjectReading, Series, SeriesQuery, Subject, Target, TimeSpan, Want,
+    MetricPoint, ObjectReading, Series, SeriesQuery, SettingsReading, Subject, Target, TimeSpan,
+    Want,
 };
 use crate::cost::question::{Answered, Question};
 use crate::inventory::{Bucket, EnvironmentInventory, Gap, Observed, Resource};
@@ -289,6 +291,7 @@ impl Cloud for Sandbox {
             (want.tags, Control::Tags),
             (want.lifecycle, Control::Lifecycle),
             (want.attributes, Control::Alarms),
+            (want.backups, Control::Backups),
         ]
         .into_iter()
         .filter_map(|(yes, control)| yes.then_some(control))
@@ -306,28 +309,40 @@ impl Cloud for Sandbox {
             for (operation, kinds) in LISTINGS {
                 let buckets = operation == "s3:ListBuckets";
                 // One call for all regions, and only the buckets are lifecycle's business.
-                if (buckets && region != &target.regions[0]) || (!buckets && !want.tags) {
+                let backed_up = backups::listed(operation, want);
+                let asked = buckets || want.tags || backed_up;
+                if (buckets && region != &target.regions[0]) || !asked {
                     continue;
                 }
-                let concerned: &[Control] = if buckets {
-                    &wanted
+                let mut concerned: Vec<Control> = if buckets {
+                    wanted.clone()
                 } else if (want.attributes || want.alarm_metrics)
                     && kinds.iter().any(|k| alarms::TYPES.contains(k))
                 {
-                    &[Control::Tags, Control::Alarms]
+                    vec![Control::Tags, Control::Alarms]
                 } else {
-                    &[Control::Tags]
+                    vec![Control::Tags]
                 };
+                if backed_up && !buckets {
+                    concerned.push(Control::Backups);
+                }
                 if let Err(e) = self.enter(&account, operation, region) {
                     failed.extend(kinds.iter().cloned());
                     seen.gaps
-                        .extend(gaps(target, region, concerned, operation, None, &e));
+                        .extend(gaps(target, region, &concerned, operation, None, &e));
                 }
             }
         }
         for (arn, item) in &account.resources {
             let bucket = item.kind == ResourceType::S3_BUCKET;
-            if failed.contains(&item.kind) || (!want.tags && !bucket) {
+            let source = want.backups
+                && [
+                    ResourceType::RDS_INSTANCE,
+                    ResourceType::RDS_CLUSTER,
+                    ResourceType::DYNAMODB_TABLE,
+                ]
+                .contains(&item.kind);
+            if failed.contains(&item.kind) || !(want.tags || bucket || source) {
                 continue;
             }
             if !target.regions.contains(&item.region) {
@@ -419,6 +434,9 @@ impl Cloud for Sandbox {
         }
         if want.attributes {
             alarms::observe(self, &account, target, &mut seen);
+        }
+        if want.backups {
+            backups::observe(self, &account, target, want, &failed, &mut seen);
         }
         money::observe(self, &account, target, want, &mut seen);
         seen.sort();
@@ -521,6 +539,10 @@ impl Cloud for Sandbox {
                 Call::DeleteLifecycle { region, bucket } => {
                     vec![put_lifecycle(self, account, region, bucket, None)]
                 }
+                Call::ProtectDatabase { .. }
+                | Call::CopyBackups { .. }
+                | Call::RecoverPointInTime { .. }
+                | Call::EnableVersioning { .. } => vec![backups::execute(self, account, call)],
                 other => vec![objects::execute(self, account, other)],
             }
         });
@@ -533,6 +555,33 @@ impl Cloud for Sandbox {
             None => Observed::Unknown("no such environment".to_owned()),
             Some(account) => objects::read(self, account, key),
         }
+    }
+
+    async fn read_settings(
+        &self,
+        target: &Target,
+        subject: &Subject,
+        _: &BTreeSet<String>,
+    ) -> Observed<SettingsReading> {
+        let world = self.lock();
+        match world.accounts.get(&target.environment) {
+            None => Observed::Unknown("no such environment".to_owned()),
+            Some(account) => backups::read(self, account, subject),
+        }
+    }
+
+    async fn put_metrics(
+        &self,
+        target: &Target,
+        region: &str,
+        points: &[MetricPoint],
+    ) -> Result<(), CloudError> {
+        let operation = "cloudwatch:PutMetricData";
+        let put = self.change(|world| match world.accounts.get_mut(&target.environment) {
+            None => Err(refused(operation, "NoSuchEnvironment", &target.environment)),
+            Some(account) => backups::put_metrics(self, account, region, points),
+        });
+        put.unwrap_or_else(|e| Err(refused(operation, "StateFile", e)))
     }
 
     async fn ask_cost(&self, payer: &Target, question: &Question) -> Result<Answered, CloudError> {

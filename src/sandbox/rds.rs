@@ -9,6 +9,7 @@ use rust_decimal::Decimal;
 
 use super::world::Database;
 use crate::config::later::DrillMethod;
+use crate::drill::driver::Driver;
 use crate::drill::folder::{Folder, RunAs, place};
 use crate::drill::journal::Thing;
 use crate::drill::probe::{self, Connection};
@@ -271,7 +272,7 @@ impl Source for SandboxRds<'_> {
             .connection
             .as_ref()
             .ok_or_else(|| Stop::could_not_run("there is no connection"))?;
-        Ok(sql_checks(context, connection).await)
+        Ok(sql_checks(context, Driver::Postgres, connection).await)
     }
 
     async fn cleanup(&mut self) -> Cleanup {

@@ -207,7 +207,7 @@ mod tests {
             Operation::Lifecycle { after: None, .. } => {
                 vec![Call::DeleteLifecycle { region, bucket }]
             }
-            Operation::Object { .. } => Vec::new(),
+            Operation::Object { .. } | Operation::Settings { .. } => Vec::new(),
             Operation::Tags { after, .. } => {
                 let subject = Subject {
                     arn: change.resource.arn.clone(),

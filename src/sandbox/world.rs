@@ -7,6 +7,7 @@ use rust_decimal::prelude::ToPrimitive;
 use serde::{Deserialize, Serialize};
 
 use super::alarms::{self, AttributeSeed, RegionSeed, SeedAlarm};
+use super::backups::{BackupSeed, ProofSeed, Pushed};
 use super::ledger::{CommitmentSeed, CostSeed};
 use super::metrics::SeedMetric;
 use crate::config::node::Node;
@@ -55,6 +56,8 @@ struct SeedResource {
     minimum_object_size: Option<String>,
     /// What alarm thresholds are derived from.
     attributes: Option<AttributeSeed>,
+    /// How it is backed up, and what a snapshot is.
+    backup: Option<BackupSeed>,
     /// Of a topic: services that its policy lets publish, `budgets`, `costalerts`, `cloudwatch`.
     #[serde(default)]
     publishers: Vec<String>,
@@ -197,6 +200,15 @@ pub struct Account {
     /// What is in database instances, by their names.
     #[serde(default)]
     pub databases: BTreeMap<String, Database>,
+    /// How things are backed up, by ARN; what is not here is as a careful person has it.
+    #[serde(default)]
+    pub protection: BTreeMap<String, BackupSeed>,
+    /// Drills that passed long ago.
+    #[serde(default)]
+    pub proofs: Vec<ProofSeed>,
+    /// Points of metrics that were written.
+    #[serde(default)]
+    pub pushed: Vec<Pushed>,
 }
 
 /// A topic that was never written to has the policy that SNS gives it.
@@ -339,6 +351,7 @@ pub struct Parsed {
     budgets: Vec<SeedBudget>,
     billing: BTreeMap<String, Sourced<SeedBilling>>,
     databases: Vec<SeedDatabase>,
+    proofs: Vec<ProofSeed>,
     denied: Vec<Deny>,
     alarms: Vec<SeedAlarm>,
     regions: Vec<RegionSeed>,
@@ -367,6 +380,7 @@ impl Parsed {
             .read()?;
         let resources = take("resource").map_or_else(|| Ok(Vec::new()), |n| n.read())?;
         let databases = take("database").map_or_else(|| Ok(Vec::new()), |n| n.read())?;
+        let proofs = take("proof").map_or_else(|| Ok(Vec::new()), |n| n.read())?;
         let denied = take("deny").map_or_else(|| Ok(Vec::new()), |n| n.read())?;
         let alarms = take("alarm").map_or_else(|| Ok(Vec::new()), |n| n.read())?;
         let regions = take("region").map_or_else(|| Ok(Vec::new()), |n| n.read())?;
@@ -382,6 +396,7 @@ impl Parsed {
             budgets,
             billing,
             databases,
+            proofs,
             denied,
             alarms,
             regions,
@@ -483,6 +498,12 @@ impl Parsed {
                     .first()
                     .map(|r| r.value.clone())
                     .unwrap_or_default(),
+                proofs: self
+                    .proofs
+                    .iter()
+                    .filter(|p| &p.environment == environment)
+                    .cloned()
+                    .collect(),
                 denied: self
                     .denied
                     .iter()
@@ -535,6 +556,9 @@ impl Parsed {
                 };
                 if let Some(attributes) = &seed.attributes {
                     account.attributes.insert(arn.clone(), attributes.clone());
+                }
+                if let Some(backup) = &seed.backup {
+                    account.protection.insert(arn.clone(), backup.clone());
                 }
                 if account.resources.insert(arn, item).is_some() {
                     errors.push(Diagnostic::error(

@@ -2,6 +2,8 @@
 
     moto_aws.py      the server: what comes in, who answers it
     repairs.py       moto's own methods, replaced
+    backups.py       RDS: what waits for the maintenance window, copies of backups in other regions; S3: versioning
+    databases.py     RDS: copies, states that take time
     lifecycle.py     S3 lifecycle: every rule form kept, what S3 refuses refused
     tagging.py       the tagging API over all services, S3 bucket tags
     explorer.py      Resource Explorer's Search
@@ -16,6 +18,7 @@ The control door, not part of AWS:
     GET, DELETE /_opsctl/calls          {"s3:ListBuckets": 3, ...}, every request that came, faults included
     POST, DELETE /_opsctl/explorer      Resource Explorer has a default view, or has none (at first)
     POST /_opsctl/money                 what only AWS or people can do to budgets and the like, see money.py
+    POST, DELETE /_opsctl/rds           states, failures and the like of databases, see databases.py
     POST /_opsctl/system-tags           {arn: {"aws:...": value}}, tags that only AWS itself can set
 
 --record appends one JSON line per request: service, operation, region, params, violations of the model, status.
@@ -36,6 +39,8 @@ from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.http import HTTP_STATUS_CODES
 from werkzeug.serving import run_simple
 
+import databases
+import backups
 import explorer
 import faults
 import lifecycle
@@ -64,6 +69,7 @@ class Server:
             if "/reset" in target:
                 tagging.reset()
                 money.reset()
+                databases.door("DELETE", {}, "")
                 explorer.on = False
             answer = self.pass_on(environ, body)
         else:
@@ -89,6 +95,8 @@ class Server:
                     explorer.on = method == "POST"
                 case "POST", "money":
                     money.door(json.loads(body), "123456789012")
+                case ("POST" | "DELETE"), "rds":
+                    databases.door(method, json.loads(body or b"{}"), "123456789012")
                 case "POST", "system-tags":
                     for arn, tags in json.loads(body).items():
                         tagging.set_system_tags(arn.split(":")[4] or owner(arn.split(":")[5]), {arn: tags})
@@ -186,6 +194,8 @@ class Server:
                     return lifecycle.get(bucket)
                 case "DeleteBucketLifecycle":
                     return lifecycle.delete(bucket)
+                case "GetBucketVersioning":
+                    return backups.get_versioning(bucket)
                 case "GetBucketTagging":
                     return tagging.get_bucket_tags(bucket, backend)
                 case "PutBucketTagging":
@@ -283,6 +293,9 @@ class KeepAlive(MotoRequestHandler):
             self.send_header(*header)
         self.end_headers()
         self.wfile.write(body)
+
+    def date_time_string(self, timestamp=None):
+        return databases.date()
 
     def log_request(self, code="-", size="-"):
         pass

@@ -3,7 +3,6 @@ import copy
 import datetime
 import json
 import threading
-import uuid
 from xml.sax.saxutils import escape
 
 import moto.cloudwatch.models
@@ -12,7 +11,6 @@ from moto.cloudwatch.responses import CloudWatchResponse
 from moto.core.responses import ActionResult
 from moto.dynamodb.models import DynamoDBBackend
 from moto.elasticache.models import ElastiCacheBackend
-from moto.rds.models import DBInstance, RDSBackend
 from moto.s3.models import S3Backend, s3_backends
 
 ASKED = threading.local()  # .params: those of the request being served, of which moto hands on only part
@@ -27,30 +25,7 @@ def replace(owner, name):
     return with_original
 
 
-# --- RDS: a restored copy has an identity of its own, no deletion protection, and what was asked for
-
-def restored(original, *args, **kwargs):
-    copy, asked = original(*args, **kwargs), getattr(ASKED, "params", {})
-    copy.dbi_resource_id = "db-" + uuid.uuid4().hex[:26].upper()
-    copy.deletion_protection = asked.get("DeletionProtection", False)
-    if "BackupRetentionPeriod" in asked:
-        copy.backup_retention_period = asked["BackupRetentionPeriod"]
-    if "PubliclyAccessible" in asked:
-        copy.publicly_accessible = asked["PubliclyAccessible"]
-    return copy
-
-
-for name in ("restore_db_instance_from_db_snapshot", "restore_db_instance_to_point_in_time"):
-    replace(RDSBackend, name)(restored)
-
-
-# --- RDS: a database that keeps no backups has none; ElastiCache: what is deleted goes
-
-@replace(DBInstance, "save_automated_backup")
-def save_automated_backup(original, self):
-    if int(self.backup_retention_period or 0):
-        original(self)
-
+# --- ElastiCache: what is deleted goes
 
 @replace(ElastiCacheBackend, "delete_cache_cluster")
 def delete_cache_cluster(original, self, cache_cluster_id):

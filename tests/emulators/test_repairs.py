@@ -478,7 +478,7 @@ def test_what_moto_lacks_is_a_501_in_its_dialect(moto, aws):
     status, _, said = moto.cbor("GetMetricWidgetImage", {"MetricWidget": "{}"})
     assert status == 501 and said["__type"] == "NotImplemented"
     refused("NotImplemented", boto3.client("rds", endpoint_url=moto.endpoint, region_name=REGION, aws_access_key_id="x", aws_secret_access_key="x",
-                                           config=Config(retries={"total_max_attempts": 1})).describe_account_attributes, status=501)
+                                           config=Config(retries={"total_max_attempts": 1})).describe_db_recommendations, status=501)
 
 
 def test_a_restored_database_is_a_new_one(aws):

@@ -56,7 +56,9 @@ fn only_the_aws_side_names_aws_crates() {
 fn only_apply_asks_the_cloud_to_write() {
     let found = lines_with(&[".execute("], &["apply/", "aws/"]);
     assert!(found.is_empty(), "{found:#?}");
-    let found = lines_with(&[".put_object("], &["apply/", "aws/", "drill/"]);
+    let found = lines_with(&[".put_object("], &["apply/", "aws/", "drill/", "history/"]);
+    assert!(found.is_empty(), "{found:#?}");
+    let found = lines_with(&[".put_metrics("], &["aws/", "drill/"]);
     assert!(found.is_empty(), "{found:#?}");
 }
 
@@ -90,10 +92,12 @@ fn controls_have_no_clock_and_no_environment() {
             "config/",
             "cost/export/",
             "drill/",
+            "history/",
             "plan/file.rs",
             "cost/cache.rs",
-            // A project folder for its tests.
+            // Project folders for their tests.
             "controls/alarms/tests.rs",
+            "controls/backups/tests.rs",
         ],
     );
     assert!(found.is_empty(), "{found:#?}");
@@ -134,6 +138,7 @@ fn the_pages_of_the_controls_are_their_doc_comments() {
     for (name, file) in [
         ("tags", "tags.rs"),
         ("alarms", "alarms/mod.rs"),
+        ("backups", "backups/mod.rs"),
         ("budgets", "budgets/mod.rs"),
         ("lifecycle", "lifecycle/mod.rs"),
         ("saving", "saving.rs"),

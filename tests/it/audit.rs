@@ -14,6 +14,7 @@ use opsctl::plan::{Counts, Finding, Reason, ScopeEntry};
 use opsctl::render::{self, Style};
 use tempfile::TempDir;
 
+use crate::emulator;
 use crate::support::{command, json, opsctl, project, ran};
 
 const SCENARIOS: [&str; 5] = ["findash", "dartsyn", "acme", "medtrack", "burst"];
@@ -596,10 +597,25 @@ fn check_sarif(text: &str, validator: &jsonschema::Validator, findings: usize) {
     }
 }
 
-/// What readers of JUnit XML agree on (the ant and Jenkins schemas): a suite counts its cases, a
-/// case has a name and a class name, and at most one of failure, error and skipped.
+/// What the Jenkins schema has to say against a JUnit file.
+fn wrong_by_schema(text: &str) -> String {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), text).unwrap();
+    let schema = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/schemas/junit-10.xsd");
+    emulator::python("xml_schema.py", &[schema, file.path().to_str().unwrap()])
+}
+
+#[test]
+fn the_schema_of_junit_is_asked() {
+    let said = wrong_by_schema("<testsuites><testsuite tests=\"1\"/></testsuites>");
+    assert!(said.contains("name"), "{said}");
+}
+
+/// What readers of JUnit XML agree on: the Jenkins schema; a suite counts its cases, a case has a
+/// name and a class name, and at most one of failure, error and skipped.
 fn check_junit(text: &str) -> (u64, u64, u64) {
     use quick_junit::{NonSuccessKind, Report, TestCaseStatus};
+    assert_eq!(wrong_by_schema(text), "");
     let report = Report::deserialize_from_str(text).unwrap();
     let (mut failures, mut errors, mut skipped) = (0, 0, 0);
     for suite in &report.test_suites {

@@ -840,3 +840,105 @@ fn the_sandbox_drills_pass_and_fail_as_their_scenarios_say() {
     }
     assert_eq!(support::opsctl(dir.path(), &["drill", "verify"]).code, 0);
 }
+
+/// A real drill publishes how it went; that it passed is found in the bucket, in the metric or on the
+/// machine, and where none of them can be read nobody says that all is well.
+#[test]
+fn that_a_drill_passed_is_published_and_found_again() {
+    let emulator = moto();
+    put(&emulator, "custom", &[]);
+    emulator.python("objects.py", &["bucket", "acme-evidence"]);
+    let here = drills(&["custom"], "");
+    let scratch = open_folder();
+    let published = || -> std::collections::BTreeMap<String, Vec<f64>> {
+        serde_json::from_str(&emulator.python("backups_account.py", &["metrics"])).unwrap()
+    };
+    let status = |dir: &Path, args: &[&str]| {
+        let mut all = vec!["drill", "status", "--format", "json"];
+        all.extend(args);
+        let ran = drill(&emulator, dir, scratch.path(), &all);
+        let found = json(&ran)["status"][0].clone();
+        let said = |key: &str| found[key].as_str().unwrap_or_default().to_owned();
+        (ran.code, said("state"), said("shown_by"))
+    };
+    let audit = |dir: &Path| {
+        let args = ["audit", "backups", "--format", "json"];
+        let ran = drill(&emulator, dir, scratch.path(), &args);
+        let document = json(&ran);
+        let found = document["findings"].as_array().unwrap().iter();
+        let overdue = found.filter(|f| f["id"] == "backups.drill-overdue").count();
+        (ran.code, overdue)
+    };
+    let (code, state, _) = status(here.path(), &[]);
+    assert_eq!((code, state.as_str()), (2, "overdue"), "it never ran");
+    assert_eq!(audit(here.path()), (2, 1));
+
+    // The metric cannot be written: that is told, and the drill has passed all the same.
+    emulator.faults(&serde_json::json!([{"service": "cloudwatch", "operation": "PutMetricData", "mode": "deny", "times": -1}]));
+    let ran = drill(&emulator, here.path(), scratch.path(), &["drill", "run"]);
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    assert!(
+        ran.stderr.contains("its metrics were not published")
+            && ran.stderr.contains("PutMetricData"),
+        "{}",
+        ran.stderr
+    );
+    assert!(published().is_empty());
+    emulator.no_faults();
+    let (code, state, shown_by) = status(here.path(), &[]);
+    assert_eq!(
+        (code, state.as_str()),
+        (0, "ok"),
+        "the record on this machine shows it"
+    );
+    assert!(shown_by.starts_with("20"), "{shown_by}");
+    let elsewhere = drills(&["custom"], "");
+    assert_eq!(status(elsewhere.path(), &[]).0, 2, "nobody else can know");
+    // It can be told afterwards, from the machine that knows.
+    assert_eq!(status(here.path(), &["--publish"]).0, 0);
+    let days = published()["DaysSincePassed shop prod custom"][0];
+    assert!((0.0..0.1).contains(&days), "{days}");
+
+    let ran = drill(&emulator, here.path(), scratch.path(), &["drill", "run"]);
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    let found = published();
+    assert_eq!(found["Passed shop prod custom"], [1.0]);
+    assert!(found["RecoverySeconds shop prod custom"][0] > 0.0);
+    assert!(found["RecoveryPointAgeSeconds shop prod custom"][0] >= 0.0);
+    let (code, state, shown_by) = status(elsewhere.path(), &[]);
+    assert_eq!((code, state.as_str()), (0, "ok"));
+    assert_eq!(shown_by, "metric opsctl/Drill Passed");
+    assert_eq!(audit(elsewhere.path()), (0, 0));
+
+    // Denied, on a machine without records, there is nothing to know it by.
+    emulator.faults(&serde_json::json!([{"service": "cloudwatch", "operation": "GetMetricData", "mode": "deny", "times": -1}]));
+    assert_eq!(status(elsewhere.path(), &[]).0, 3);
+    assert_eq!(audit(elsewhere.path()), (3, 0));
+    assert_eq!(status(here.path(), &[]).0, 0, "here the record shows it");
+    emulator.no_faults();
+
+    // With an evidence bucket that is what counts; one that cannot be read is not an empty one.
+    let evidence = "\n[evidence]\nenvironment = \"prod\"\nbucket = \"acme-evidence\"\n";
+    for dir in [&here, &elsewhere] {
+        let path = dir.path().join("opsctl.toml");
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, text + evidence).unwrap();
+    }
+    let ran = drill(&emulator, here.path(), scratch.path(), &["drill", "run"]);
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    let (code, _, shown_by) = status(elsewhere.path(), &[]);
+    assert!(code == 0 && shown_by.starts_with("20"), "{shown_by}");
+    emulator.faults(&serde_json::json!([
+        {"service": "s3", "operation": "ListObjectsV2", "mode": "deny", "times": -1},
+        {"service": "cloudwatch", "operation": "GetMetricData", "mode": "deny", "times": -1},
+    ]));
+    assert_eq!(audit(elsewhere.path()), (3, 0));
+    emulator.no_faults();
+
+    // A drill of another source with the same name proves nothing of this one.
+    let path = elsewhere.path().join("policies/backups.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replace("/custom/", "/other/")).unwrap();
+    emulator.faults(&serde_json::json!([{"service": "cloudwatch", "operation": "GetMetricData", "mode": "deny", "times": -1}]));
+    assert_eq!(status(elsewhere.path(), &[]).0, 2);
+}

@@ -191,6 +191,7 @@ async fn go(fake: Fake, cancel_after: Option<Duration>, state: &Path) -> Ended {
         sandbox: None,
         trigger: trigger(),
         bucket: None,
+        metrics: None,
         cancel: &cancel,
         interrupted_by: &|| "interrupted (SIGINT)".to_owned(),
         listener: &Silent,

@@ -72,6 +72,18 @@ fn start(build: impl Fn(u16, &Path) -> Command, patience: Duration) -> Emulator 
     emulator
 }
 
+/// A Python script of `tests/emulators` that needs no emulator; its standard output.
+pub fn python(name: &str, args: &[&str]) -> String {
+    let output = Command::new(tool("OPSCTL_MOTO_PYTHON"))
+        .arg(script(name))
+        .args(args)
+        .output()
+        .expect("python runs");
+    let ran = support::ran(output);
+    assert!(ran.stderr.is_empty(), "{name}: {}", ran.stderr);
+    ran.stdout
+}
+
 /// moto with its lies repaired; every request is recorded and checked against AWS's API models.
 pub fn moto() -> Emulator {
     let python = tool("OPSCTL_MOTO_PYTHON");

@@ -469,3 +469,112 @@ fn unknown_tags_match_no_rule_that_asks_for_tags() {
         assert!(plan.summary.unobserved > 0);
     });
 }
+
+fn backup() -> impl Strategy<Value = opsctl::sandbox::backups::BackupSeed> {
+    use opsctl::model::settings::Versioning;
+    use opsctl::sandbox::backups::BackupSeed;
+    let versioning = prop::sample::select(vec![
+        Versioning::Off,
+        Versioning::Suspended,
+        Versioning::Enabled,
+    ]);
+    let copied = prop::sample::select(vec![None, Some("eu-central-1"), Some("us-east-1")]);
+    let status = prop::sample::select(vec!["available", "available", "available", "stopped"]);
+    (
+        (0u32..=35, any::<bool>(), any::<bool>(), copied, status),
+        (any::<bool>(), any::<bool>(), versioning, any::<bool>()),
+        (any::<bool>(), prop::option::weighted(0.2, Just("Port"))),
+    )
+        .prop_map(
+            |(
+                (retention_days, deletion_protection, copy_tags_to_snapshot, copied, status),
+                (multi_az, encrypted, versioning, point_in_time_recovery),
+                (mfa_delete, pending),
+            )| BackupSeed {
+                retention_days,
+                deletion_protection,
+                copy_tags_to_snapshot,
+                copied_to: copied.into_iter().map(|r| (r.to_owned(), 5)).collect(),
+                multi_az,
+                encrypted,
+                status: status.to_owned(),
+                pending: pending.into_iter().map(str::to_owned).collect(),
+                point_in_time_recovery,
+                versioning,
+                mfa_delete,
+                ..BackupSeed::default()
+            },
+        )
+}
+
+fn backed_up() -> impl Strategy<Value = World> {
+    let one = (0..4u8, tags(), backup());
+    prop::collection::vec(one, 1..10).prop_map(|things| {
+        let names: Vec<String> = (0..things.len()).map(|i| format!("x-backup{i}")).collect();
+        let kinds = ["rds-instance", "rds-cluster", "dynamodb-table", "s3-bucket"];
+        let seeds: Vec<_> = things
+            .iter()
+            .zip(&names)
+            .map(|((kind, _, seed), name)| (kinds[usize::from(*kind)], name.as_str(), seed.clone()))
+            .collect();
+        let mut world = crate::backups::world(&seeds);
+        let account = world.accounts.get_mut("prod").unwrap();
+        for ((_, tags, _), name) in things.iter().zip(&names) {
+            let own = account.resources.values_mut().find(|i| &i.name == name);
+            own.unwrap().tags = tags.clone();
+        }
+        world
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Applied plans leave nothing but the copies of backups that did not exist before; protection
+    /// only grows; what waits, what is exempt, ignored, owned or stopped stays as it is.
+    #[test]
+    fn backups_only_get_stronger(world in backed_up()) {
+        let loaded = crate::backups::loaded();
+        let before = world.accounts["prod"].clone();
+        let sandbox = Sandbox::in_memory(world);
+        block_on(async {
+            // Where backups are switched on, their copy comes with the second plan.
+            for round in 0..3 {
+                let next = crate::backups::plan(&sandbox, &loaded).await;
+                let same = crate::backups::plan(&sandbox, &loaded).await;
+                assert_eq!(serde_json::to_string(&next.changes).unwrap(), serde_json::to_string(&same.changes).unwrap());
+                if round == 2 {
+                    assert!(next.changes.is_empty(), "{:#?}", next.changes);
+                }
+                if round == 1 {
+                    let copies = next.changes.iter().all(|c| c.fields.iter().all(|f| f.field == "copied_to"));
+                    assert!(copies, "{:#?}", next.changes);
+                }
+                for (change, outcome) in next.changes.iter().zip(apply(&sandbox, &next).await) {
+                    assert_eq!(outcome.outcome, OutcomeKind::Applied, "{} {:?}", change.address, outcome.error);
+                }
+            }
+        });
+        let after = sandbox.world().accounts["prod"].clone();
+        for (arn, was) in &before.protection {
+            let (is, tags) = (&after.protection[arn], &before.resources[arn].tags);
+            prop_assert!(is.retention_days >= was.retention_days);
+            prop_assert!(is.deletion_protection >= was.deletion_protection);
+            prop_assert!(is.copy_tags_to_snapshot >= was.copy_tags_to_snapshot);
+            prop_assert!(is.point_in_time_recovery >= was.point_in_time_recovery);
+            prop_assert!(was.copied_to.iter().all(|c| is.copied_to.get(c.0) == Some(c.1)));
+            prop_assert_eq!(&is.pending, &was.pending);
+            prop_assert_eq!((&is.status, is.multi_az, is.encrypted), (&was.status, was.multi_az, was.encrypted));
+            let bucket = arn.starts_with("arn:aws:s3");
+            let held = tags.contains_key(IGNORE_TAG)
+                || owner_of(tags).is_some()
+                || (!bucket && !arn.contains(":dynamodb:") && (!was.pending.is_empty() || was.status == "stopped"))
+                || (bucket && was.mfa_delete);
+            if held {
+                prop_assert_eq!(is, was);
+            }
+        }
+        prop_assert_eq!(&before.resources, &after.resources);
+        prop_assert_eq!(&before.buckets, &after.buckets);
+    }
+}

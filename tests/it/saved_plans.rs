@@ -329,3 +329,49 @@ fn results_do_not_replace_devices_and_links() {
     );
     assert!(dir.path().join("link").is_symlink());
 }
+
+/// Between plan and apply the alarms came to belong to another project with the same names.
+#[test]
+fn what_belongs_to_another_project_by_now_is_left_alone() {
+    let dir = TempDir::new().unwrap();
+    assert_eq!(opsctl(dir.path(), &["apply", "--sandbox", "--yes"]).code, 0);
+    let args = ["--control", "alarms", "--destroy", "--out", "plan.json"];
+    let planned = opsctl(
+        dir.path(),
+        &[&["plan", "--sandbox", "--format", "json"][..], &args].concat(),
+    );
+    assert_eq!(planned.code, 0, "{}", planned.stderr);
+    let path = dir.path().join(".opsctl/sandbox/findash.json");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let taken = text.replace(
+        "\"opsctl:managed\":\"findash/",
+        "\"opsctl:managed\":\"findash-two/",
+    );
+    assert!(taken != text, "nothing is ours");
+    std::fs::write(&path, &taken).unwrap();
+    let ran = opsctl(
+        dir.path(),
+        &["apply", "plan.json", "--yes", "--format", "json"],
+    );
+    assert_eq!(ran.code, 1, "{}", ran.stderr);
+    let changes = json(&ran)["changes"].as_array().unwrap().clone();
+    assert!(changes.len() > 20, "{}", changes.len());
+    for change in &changes {
+        let error = change["error"].as_str().unwrap();
+        let outcome = change["outcome"].as_str().unwrap();
+        // Parts of a composite alarm stay with it.
+        match outcome {
+            "stale" => assert!(error.contains("findash-two/"), "{error}"),
+            _ => assert!(
+                outcome == "failed" && error.starts_with("not tried"),
+                "{error}"
+            ),
+        }
+    }
+    let after: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+    let before: serde_json::Value = serde_json::from_str(&taken).unwrap();
+    for (environment, account) in before["accounts"].as_object().unwrap() {
+        assert_eq!(after["accounts"][environment]["alarms"], account["alarms"]);
+    }
+}

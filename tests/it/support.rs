@@ -106,19 +106,26 @@ pub fn targets(loaded: &Loaded) -> Vec<(Target, String)> {
 
 pub const NOW: &str = "2026-11-22T08:00:00Z";
 
-/// Observes and plans, as the command line does.
+/// Observes and plans tags and lifecycle rules, as the command line does.
 pub async fn plan(cloud: &dyn Cloud, loaded: &Loaded) -> Plan {
+    plan_of(cloud, loaded, &[Control::Tags, Control::Lifecycle]).await
+}
+
+/// Observes and plans some controls.
+pub async fn plan_of(cloud: &dyn Cloud, loaded: &Loaded, controls: &[Control]) -> Plan {
     let mut environments = Vec::new();
     for (target, stage) in targets(loaded) {
         let resolved = loaded
             .resolve(Some(&target.environment), &stage)
             .expect("it resolves");
+        let lifecycle = controls.contains(&Control::Lifecycle);
         let want = Want {
-            tags: true,
-            lifecycle: true,
-            sizes: true,
+            tags: controls.contains(&Control::Tags),
+            lifecycle,
+            sizes: lifecycle,
             ..Want::default()
         };
+        let want = opsctl::controls::want(controls, &resolved, want);
         let inventory = cloud.observe(&target, &want).await;
         environments.push(PlanEnvironment {
             target,
@@ -129,7 +136,7 @@ pub async fn plan(cloud: &dyn Cloud, loaded: &Loaded) -> Plan {
     build(
         &environments,
         &PlanRequest {
-            controls: &[Control::Tags, Control::Lifecycle],
+            controls,
             only: None,
             destroy: false,
             now: NOW.parse::<Timestamp>().expect("a time"),

@@ -78,7 +78,7 @@ pub(super) async fn list(global: &Global, args: &ListArgs) -> Outcome {
             global.emit_json(&document)?;
         }
         Format::Markdown => global.emit(&render::markdown::drill_list(&records))?,
-        _ => global.emit(&render::human::drill_list(&records, &global.style()))?,
+        _ => global.show(&render::human::drill_list(&records, &global.style()))?,
     }
     Ok(exit::OK)
 }
@@ -128,7 +128,7 @@ pub(super) async fn show(global: &Global, run: Option<&str>) -> Outcome {
             global.emit_json(&document)?;
         }
         Format::Markdown => global.emit(&render::markdown::drills(&views))?,
-        _ => global.emit(&render::human::drills(&views, &global.style()))?,
+        _ => global.show(&render::human::drills(&views, &global.style()))?,
     }
     Ok(exit::OK)
 }
@@ -165,7 +165,7 @@ pub(super) async fn verify(global: &Global, local: bool) -> Outcome {
             global.emit_json(&document)?;
         }
         Format::Markdown => global.emit(&render::markdown::drill_verified(&found))?,
-        _ => global.emit(&render::human::drill_verified(&found, &global.style()))?,
+        _ => global.show(&render::human::drill_verified(&found, &global.style()))?,
     }
     if let Some(why) = &unread {
         global.say(&format!(

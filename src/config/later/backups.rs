@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
 
+use crate::config::policy::OwnedElsewhere;
 use crate::config::source::Diagnostic;
-use crate::config::values::{Period, Sourced};
+use crate::config::values::{Match, Period, Sourced};
+use crate::config::workspace::is_region;
 use crate::drill::expect::Expect;
 use crate::drill::spec::SourceId;
 use crate::model::Amount;
@@ -15,15 +17,29 @@ use crate::model::Amount;
 #[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Backups {
-    /// 0 to 35.
+    /// Days that RDS and Aurora keep automated backups, 0 to 35; one that is longer already stays.
     pub retention_days: Option<Sourced<u32>>,
-    pub deletion_protection: Option<bool>,
-    pub copy_tags_to_snapshot: Option<bool>,
-    pub point_in_time_recovery: Option<bool>,
-    pub copy_to_region: Option<String>,
-    pub snapshot_max_age: Option<Period>,
+    /// Of RDS instances and clusters: switched on where it is off; never switched off.
+    pub deletion_protection: Option<Sourced<bool>>,
+    /// Of RDS instances and clusters: switched on where it is off; never switched off.
+    pub copy_tags_to_snapshot: Option<Sourced<bool>>,
+    /// Of DynamoDB tables: switched on where it is off; never switched off.
+    pub point_in_time_recovery: Option<Sourced<bool>>,
+    /// Buckets that are versioned; if left out, those named `*backup*`, `*-dump` or `*-dumps`.
+    pub versioned_buckets: Option<Sourced<Match>>,
+    /// The automated backups of RDS instances are replicated to this region.
+    pub copy_to_region: Option<Sourced<String>>,
+    /// The key in that region for copies of encrypted instances, an ARN or `alias/…`;
+    /// `alias/aws/rds` if left out.
+    pub copy_kms_key: Option<Sourced<String>>,
+    /// A database whose newest recovery point is older is a finding.
+    pub snapshot_max_age: Option<Sourced<Period>>,
     /// A source with no passed drill this recent is a finding.
-    pub drill_every: Option<Period>,
+    pub drill_every: Option<Sourced<Period>>,
+    /// Whether the databases of the environment hold production data; if left out, its name tells.
+    pub production: Option<bool>,
+    #[serde(default)]
+    pub owned_elsewhere: OwnedElsewhere,
     #[serde(default)]
     pub drill: BTreeMap<String, Drill>,
 }
@@ -65,7 +81,12 @@ pub struct Restore {
     pub subnet_group: Option<String>,
     #[serde(default)]
     pub security_groups: Vec<String>,
+    /// DB parameter group of the copy; the source's if left out.
     pub parameter_group: Option<String>,
+    /// Aurora: DB cluster parameter group; the source's if left out.
+    pub cluster_parameter_group: Option<String>,
+    /// The source's if left out.
+    pub option_group: Option<String>,
     /// A PostgreSQL to restore dumps into, instead of a scratch one.
     pub scratch: Option<String>,
 }
@@ -74,7 +95,14 @@ pub struct Restore {
 #[serde(deny_unknown_fields)]
 pub struct Connect {
     pub database: Option<String>,
+    /// The master user if left out, whose password is set to a random one on the copy.
     pub user: Option<String>,
+    /// Environment variable with the user's own password; no password is set on the copy then.
+    pub password_env: Option<String>,
+    /// PEM file with the certificate authorities that the server's certificate has to come from,
+    /// such as the bundle of RDS; without it TLS is used where the server has it, and any
+    /// certificate is taken.
+    pub ca_file: Option<String>,
     #[serde(default)]
     pub via: Via,
 }
@@ -171,6 +199,33 @@ impl Backups {
                 days.origin,
                 "RDS keeps automated backups for 0 to 35 days",
             ));
+        }
+        if let Some(region) = &self.copy_to_region
+            && !is_region(region)
+        {
+            out.push(Diagnostic::error(
+                region.origin,
+                format!("`{}` is not a region like eu-central-1", region.value),
+            ));
+        }
+        if let Some(key) = &self.copy_kms_key
+            && !(key.starts_with("arn:") || key.starts_with("alias/"))
+        {
+            out.push(
+                Diagnostic::error(key.origin, format!("`{}` is not a key", key.value))
+                    .with_help("the ARN of a key in the region of the copies, or alias/NAME"),
+            );
+        }
+        for (name, period) in [
+            ("snapshot_max_age", &self.snapshot_max_age),
+            ("drill_every", &self.drill_every),
+        ] {
+            if let Some(period) = period
+                && period.0.is_zero()
+            {
+                let message = format!("`{name}` is longer than no time at all");
+                out.push(Diagnostic::error(period.origin, message));
+            }
         }
         for (name, drill) in &self.drill {
             out.extend(drill.check(name));

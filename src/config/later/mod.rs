@@ -1,5 +1,4 @@
-//! Policies whose controls come with a later version: they parse and validate, and the plan says
-//! that they are not reconciled yet.
+//! Policies besides those of tags and lifecycle rules.
 
 pub mod alarms;
 mod alarms_check;
@@ -10,7 +9,7 @@ mod budgets;
 pub use alarms::Alarms;
 pub use alarms_check::is_statistic;
 pub use audits::{Cost, PRACTICES, Readiness, UsersMetric, check_readiness};
-pub use backups::{Backups, Connect, DrillMethod, Restore, Via};
+pub use backups::{Backups, Connect, Drill, DrillMethod, Restore, Via};
 pub use budgets::{BudgetWhen, Budgets};
 
 fn yes() -> bool {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::draft::{ABOVE, BELOW, Core};
 use super::draft::{Draft, Shape, Stat, failure_percent, name, often};
 use super::packs::{Frame, Made, PackAlarm};
-use super::{business, dimensions, in_scope, packs, prefix, seconds, slo, subjects};
+use super::{business, dimensions, drills, in_scope, packs, prefix, seconds, slo, subjects};
 use crate::config::later::alarms::{Alarms, MissingData, Pack, PerResource, Routing};
 use crate::config::policy::OwnedElsewhere;
 use crate::config::values::{Matched, Sourced};
@@ -124,6 +124,9 @@ pub fn collect(input: &Input, policy: &Alarms) -> Collected {
         for draft in slo::drafts(name, slo, &region(&slo.region), &reason) {
             out.add(input, &prefix, draft);
         }
+    }
+    for draft in drills::drafts(resolved, &first) {
+        out.add(input, &prefix, draft);
     }
     let unused = policy.business.len() + policy.slo.len();
     if !business_on && unused > 0 {

@@ -33,6 +33,13 @@
 //! What a threshold is derived from (allocated storage, memory of the class, timeout, account limits)
 //! stands in the alarm's description with the arithmetic.
 //!
+//! ## Restore drills
+//!
+//! For each drill of the backups policy the alarm `drill-overdue-NAME`: the metric
+//! `opsctl/Drill DaysSincePassed` above `drill_every` on two days, missing data breaching. An alarm looks
+//! back a week at most, so that number has to be published every night (`opsctl drill status --publish`);
+//! two silent days are an alarm too, since nobody knows then. Severity `ticket`.
+//!
 //! ## Whose an alarm is
 //!
 //! Ours begin with `prefix` and bear the tag `opsctl:managed` = `project/environment`. One with a name
@@ -51,6 +58,7 @@ mod business;
 mod collect;
 pub mod dimensions;
 mod draft;
+mod drills;
 mod notify;
 pub mod packs;
 mod price;
@@ -65,7 +73,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rust_decimal::Decimal;
 
 use super::budgets::names::Names;
-use super::object::{ObjectChange, action, made_with};
+use super::object::{ObjectChange, action};
 use super::topics::{Needs, managed, merge};
 use super::{Input, selected, signed_usd};
 use crate::cloud::Want;
@@ -151,7 +159,9 @@ pub fn topic_needs(resolved: &Resolved) -> Needs {
     let mut out = Needs::new();
     let asks = resolved.policies.alarms.as_ref().is_some_and(|p| {
         let packs = p.packs.iter().any(|p| p.value != Pack::Business);
-        packs || !(p.business.is_empty() && p.slo.is_empty() && p.per_resource.is_empty())
+        packs
+            || drills::any(resolved)
+            || !(p.business.is_empty() && p.slo.is_empty() && p.per_resource.is_empty())
     });
     if asks {
         for region in regions(resolved) {
@@ -644,10 +654,6 @@ impl<'a> Planner<'a, '_> {
         let told = will.or(was).map(|c| c.1).unwrap_or_default();
         let basis = (!delta.is_zero())
             .then(|| format!("{} USD a month: {told}; {}", signed_usd(delta), price::FREE));
-        let tags = match action {
-            ActionKind::Create => made_with(self.input, &resource, &self.mine),
-            _ => Tags::new(),
-        };
         let change = ObjectChange {
             control: Control::Alarms,
             before,
@@ -657,7 +663,7 @@ impl<'a> Planner<'a, '_> {
             risk,
             delta,
             basis,
-            tags,
+            managed: &self.mine,
         };
         self.verdict.changes.push(change.on(self.input, &resource));
     }

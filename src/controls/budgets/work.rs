@@ -9,7 +9,7 @@ use crate::config::node::Node;
 use crate::config::workspace::Environment;
 use crate::config::{Origin, Resolved};
 use crate::controls::Input;
-use crate::controls::object::{ObjectChange, made_with};
+use crate::controls::object::ObjectChange;
 use crate::inventory::{Observed, Resource};
 use crate::model::object::{MANAGED_TAG, Object, ObjectKind};
 use crate::model::{Address, Arn, Control, Risk, Severity, Tags, ignore_reason};
@@ -258,11 +258,6 @@ impl<'a> Work<'a> {
             self.verdict.counts.compliant += 1;
             return;
         }
-        let tags = if object.kind() == ObjectKind::CostAllocationTag {
-            Tags::new()
-        } else {
-            made_with(self.input, &resource, &self.names.managed)
-        };
         let change = ObjectChange {
             control: Control::Budgets,
             before: step.before,
@@ -272,7 +267,7 @@ impl<'a> Work<'a> {
             risk: step.risk,
             delta: step.delta,
             basis: step.basis,
-            tags,
+            managed: &self.names.managed,
         };
         self.verdict.changes.push(change.on(self.input, &resource));
     }

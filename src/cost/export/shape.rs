@@ -36,6 +36,7 @@ impl fmt::Display for Format {
 
 /// A value of one row.
 #[derive(Debug, Clone, Copy)]
+#[cfg_attr(not(feature = "parquet"), allow(dead_code))]
 pub enum Cell<'a> {
     Empty,
     Text(&'a str),

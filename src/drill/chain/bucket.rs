@@ -3,6 +3,7 @@
 use super::{Chain, Link, Verified, links};
 use crate::cloud::CloudError;
 use crate::cloud::store::{BucketPlace, ObjectStore, read_small};
+use crate::drill::journal::Note;
 use crate::drill::record::Record;
 
 /// No record comes near this size, in bytes.
@@ -30,6 +31,44 @@ fn told(e: &CloudError) -> String {
 impl Bucket<'_> {
     fn key(&self, sequence: u64) -> String {
         format!("{}drill-{sequence:08}.json", self.prefix)
+    }
+
+    fn note_key(&self, run_id: &str, name: &str) -> String {
+        format!("{}journal/{run_id}/{name}.json", self.prefix)
+    }
+
+    /// Keeps a note about a copy. Notes are never written over.
+    ///
+    /// # Errors
+    /// It is not in the bucket.
+    pub async fn keep_note(&self, run_id: &str, name: &str, note: &Note) -> Result<(), String> {
+        let body = serde_json::to_vec_pretty(note).map_err(|e| e.to_string())?;
+        let key = self.note_key(run_id, name);
+        let put = self
+            .store
+            .put_object(&self.place, &key, body, "application/json")
+            .await;
+        match put {
+            // Our own first try, whose answer was lost: nobody else writes under this run.
+            Err(e) if e.code == "PreconditionFailed" => Ok(()),
+            Err(e) => Err(told(&e)),
+            Ok(()) => Ok(()),
+        }
+    }
+
+    /// A note about a copy; `None`: there is none.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub async fn note(&self, run_id: &str, name: &str) -> Result<Option<Note>, String> {
+        let key = self.note_key(run_id, name);
+        match read_small(self.store, &self.place, &key, MOST).await {
+            Ok(bytes) => serde_json::from_slice(&bytes)
+                .map(Some)
+                .map_err(|e| format!("s3://{}/{key}: {e}", self.place.bucket)),
+            Err(e) if e.code == "NoSuchKey" => Ok(None),
+            Err(e) => Err(told(&e)),
+        }
     }
 
     pub(super) fn url(&self, record: &Record) -> String {
@@ -190,6 +229,34 @@ impl Bucket<'_> {
             newest: records.last().map(|r| r.run_id.clone()),
             broken,
         })
+    }
+
+    /// Hands out the records from the newest on, until `enough` says so. One that is not as it was
+    /// written proves nothing and is left out.
+    ///
+    /// # Errors
+    /// The bucket could not be read.
+    pub async fn newest_first(
+        &self,
+        mut enough: impl FnMut(&Record) -> bool,
+    ) -> Result<(), String> {
+        use futures::stream::{self, StreamExt};
+        let numbers = self.numbers().await?;
+        let mut all = stream::iter(numbers.into_iter().rev())
+            .map(|number| async move { (number, self.bytes(number).await) })
+            .buffered(8);
+        while let Some((number, bytes)) = all.next().await {
+            match Record::read(&bytes?) {
+                Ok(record) if record.sequence == number => {
+                    if enough(&record) {
+                        break;
+                    }
+                }
+                Ok(_) => tracing::warn!("{} was renamed or copied", self.key(number)),
+                Err(e) => tracing::warn!("{}: {e}", self.key(number)),
+            }
+        }
+        Ok(())
     }
 
     /// All records of the bucket, in order.

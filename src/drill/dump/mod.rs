@@ -23,6 +23,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 
+use super::driver::Driver;
 use super::folder::{Folder, RunAs, place};
 use super::journal::Thing;
 use super::probe::{self, Connection};
@@ -467,7 +468,7 @@ impl Source for Dump<'_> {
             .as_ref()
             .ok_or_else(|| Stop::could_not_run("there is no connection"))?;
         probe::ping(connection).await.map_err(Stop::could_not_run)?;
-        Ok(sql_checks(context, connection).await)
+        Ok(sql_checks(context, Driver::Postgres, connection).await)
     }
 
     async fn cleanup(&mut self) -> Cleanup {

@@ -371,7 +371,11 @@ pub fn drill_verified(chains: &[Verified], style: &Style) -> String {
 pub fn drill_swept(view: &SweptView, style: &Style) -> String {
     let context = Context::new(style);
     let mut lines = Lines::default();
-    if view.things.is_empty() && view.records.is_empty() && view.trouble.is_empty() {
+    if view.things.is_empty()
+        && view.young.is_empty()
+        && view.records.is_empty()
+        && view.trouble.is_empty()
+    {
         lines.push("Nothing is left of earlier drills.");
     }
     for thing in &view.things {
@@ -392,6 +396,11 @@ pub fn drill_swept(view: &SweptView, style: &Style) -> String {
         if let Some(why) = &thing.kept {
             context.wrapped(&mut lines, 4, &format!("✗ {}", escape(why)), Paint::yellow);
         }
+    }
+    for thing in &view.young {
+        let why = thing.kept.as_deref().unwrap_or_default();
+        let text = format!("not yet  {}: {why}", thing.what);
+        context.wrapped(&mut lines, 0, &escape(&text), Paint::dim);
     }
     for record in &view.records {
         let text = format!(

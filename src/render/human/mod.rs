@@ -9,6 +9,7 @@ mod doctor;
 mod drill;
 mod explain;
 mod report;
+mod tags;
 mod unobserved;
 
 pub use super::{ApplyView, OutcomeView, Style};
@@ -19,6 +20,7 @@ pub use cost::{cost, cost_explained};
 pub use doctor::doctor;
 pub use drill::{drill_list, drill_plans, drill_swept, drill_verified, drills};
 pub use explain::{catalog, explain};
+pub use tags::tags;
 
 use super::alarms::Digest;
 use super::group::{Environment, Group, by_action, environments, groups};

@@ -256,6 +256,14 @@ pub fn drill_swept(view: &SweptView) -> String {
             text(&why)
         ));
     }
+    for thing in &view.young {
+        let why = thing.kept.clone().unwrap_or_default();
+        out.push_str(&format!(
+            "| not yet | {} | {} |\n",
+            text(&thing.what),
+            text(&why)
+        ));
+    }
     for trouble in &view.trouble {
         out.push_str(&format!("| trouble | {} | |\n", text(trouble)));
     }

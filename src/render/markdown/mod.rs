@@ -12,6 +12,7 @@ mod drill;
 pub(super) mod escape;
 mod explain;
 mod plan;
+mod tags;
 
 pub use apply::apply;
 pub use audit::audit;
@@ -20,6 +21,7 @@ pub use doctor::doctor;
 pub use drill::{drill_list, drill_plans, drill_swept, drill_verified, drills};
 pub use explain::{catalog, explain, help};
 pub use plan::plan;
+pub use tags::tags;
 
 use std::collections::BTreeMap;
 

@@ -4,7 +4,7 @@ use insta::assert_snapshot;
 
 use crate::cloud::ApiUse;
 use crate::cost::tests::sample;
-use crate::render::{Style, cost_html, human, markdown};
+use crate::render::{Style, human, markdown};
 
 const NOW: &str = "2026-11-22T07:10:00Z";
 
@@ -51,13 +51,4 @@ fn pull_request() {
     let page = markdown::cost(&sample(), NOW, &api());
     assert!(!page.contains("<script>"));
     assert_snapshot!("markdown_cost", page);
-}
-
-#[test]
-fn html() {
-    let entries = sample();
-    let page = cost_html::cost_section(&entries[0]);
-    assert!(!page.contains("<script>"));
-    assert_eq!(page.matches("<svg").count(), page.matches("</svg>").count());
-    assert!(page.contains("aria-label"));
 }

@@ -1,0 +1,184 @@
+//! The guards one by one.
+
+use super::*;
+use crate::cloud::copies::CopyKind;
+use crate::drill::journal::CopyThing;
+use crate::drill::label;
+use crate::inventory::Observed;
+
+const RUN: &str = "20261122T104000Z-0a1b2c";
+
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+fn target() -> Target {
+    Target {
+        environment: "prod".to_owned(),
+        account: "123456789012".to_owned(),
+        regions: vec!["eu-west-1".to_owned()],
+        profile: None,
+        role_arn: None,
+        external_id: None,
+    }
+}
+
+fn thing() -> CopyThing {
+    CopyThing {
+        kind: CopyKind::Instance,
+        environment: "prod".to_owned(),
+        account: "123456789012".to_owned(),
+        region: "eu-west-1".to_owned(),
+        id: label::copy_name(CopyKind::Instance, "orders", RUN),
+        run_id: RUN.to_owned(),
+        intent: at("2026-11-22T10:40:00Z"),
+        source: "orders".to_owned(),
+        source_resource_id: "db-SOURCE".to_owned(),
+        cluster: None,
+    }
+}
+
+fn seen() -> CopySeen {
+    let thing = thing();
+    CopySeen {
+        kind: CopyKind::Instance,
+        region: "eu-west-1".to_owned(),
+        arn: format!("arn:aws:rds:eu-west-1:123456789012:db:{}", thing.id),
+        tags: Observed::Known(thing.tags()),
+        id: thing.id,
+        resource_id: Some("db-COPY".to_owned()),
+        created: Some(at("2026-11-22T10:40:05Z")),
+        status: "available".to_owned(),
+        deletion_protection: false,
+        replicas: Vec::new(),
+        replica_of: None,
+        cluster: None,
+        members: Vec::new(),
+        endpoint: None,
+        publicly_accessible: Some(false),
+        pending_changes: false,
+    }
+}
+
+fn failing(claim: &Claim, seen: &CopySeen, account: &str) -> Vec<&'static str> {
+    guards(claim, seen, Ok(account), at("2026-11-22T12:00:00Z"))
+        .iter()
+        .filter(|g| !g.passed)
+        .map(|g| g.name)
+        .collect()
+}
+
+#[test]
+fn our_own_copy_passes_every_guard() {
+    for known in [Some("db-COPY"), None] {
+        let claim = thing().claim(&target(), known);
+        assert_eq!(failing(&claim, &seen(), "123456789012"), [""; 0]);
+    }
+}
+
+/// Each way in which something can be other than our copy fails the guard that is there for it.
+#[test]
+fn every_deviation_has_its_guard() {
+    type Change = fn(&mut CopySeen);
+    let tag = |seen: &mut CopySeen, key: &str, value: Option<&str>| {
+        let Observed::Known(tags) = &mut seen.tags else {
+            return;
+        };
+        match value {
+            Some(value) => drop(tags.insert(key.to_owned(), value.to_owned())),
+            None => drop(tags.remove(key)),
+        }
+    };
+    let cases: [(&str, Change); 17] = [
+        ("name", |s| s.id = "orders-new".to_owned()),
+        ("name", |s| s.region = "us-east-1".to_owned()),
+        ("name", |s| s.kind = CopyKind::Cluster),
+        ("account", |s| {
+            s.arn = s.arn.replace("123456789012", "999999999999")
+        }),
+        ("run tag", |_| {}),
+        ("source tag", |_| {}),
+        ("intent tag", |_| {}),
+        ("created after the intent", |s| {
+            s.created = Some("2026-11-22T10:39:59Z".parse().unwrap());
+        }),
+        ("created after the intent", |s| s.created = None),
+        ("resource id", |s| {
+            s.resource_id = Some("db-OTHER".to_owned())
+        }),
+        ("resource id", |s| s.resource_id = None),
+        ("not the source", |s| {
+            s.resource_id = Some("db-SOURCE".to_owned())
+        }),
+        ("no replicas", |s| s.replicas = vec!["replica".to_owned()]),
+        ("no replicas", |s| s.replica_of = Some("orders".to_owned())),
+        ("stands alone", |s| s.cluster = Some("drill-x".to_owned())),
+        ("stands alone", |s| s.members = vec!["app-1".to_owned()]),
+        ("run tag", |s| {
+            s.tags = Observed::Unknown("denied".to_owned())
+        }),
+    ];
+    for (i, (name, change)) in cases.into_iter().enumerate() {
+        for known in [Some("db-COPY"), None] {
+            let claim = thing().claim(&target(), known);
+            let mut seen = seen();
+            change(&mut seen);
+            match i {
+                4 => tag(&mut seen, label::RUN, None),
+                5 => tag(&mut seen, label::SOURCE, Some("db-ANOTHER")),
+                6 => tag(&mut seen, label::INTENT, Some("2026-11-22T10:41:00Z")),
+                // Without the answer there is no id to compare with.
+                9 if known.is_none() => continue,
+                _ => {}
+            }
+            let failed = failing(&claim, &seen, "123456789012");
+            assert!(failed.contains(&name), "case {i} ({name}): {failed:?}");
+        }
+    }
+    let claim = thing().claim(&target(), Some("db-COPY"));
+    assert_eq!(failing(&claim, &seen(), "999999999999"), ["account"]);
+}
+
+#[test]
+fn a_copy_that_is_being_made_has_no_creation_time() {
+    let claim = thing().claim(&target(), Some("db-COPY"));
+    for status in ["creating", "failed", "incompatible-restore"] {
+        let seen = CopySeen {
+            created: None,
+            status: status.to_owned(),
+            ..seen()
+        };
+        assert_eq!(failing(&claim, &seen, "123456789012"), [""; 0], "{status}");
+    }
+}
+
+#[test]
+fn without_a_journal_tags_name_and_age_decide() {
+    let claim = |seen: &CopySeen, hours: u64| {
+        Claim::from_tags(&target(), seen, Duration::from_secs(hours * 3600))
+    };
+    let ours = seen();
+    let old = claim(&ours, 1).unwrap();
+    assert_eq!(failing(&old, &ours, "123456789012"), [""; 0]);
+    let young = claim(&ours, 3).unwrap();
+    assert_eq!(failing(&young, &ours, "123456789012"), [AGE]);
+    // A production database that begins like one of ours, and one that took over our tags.
+    let mut plain = seen();
+    plain.tags = Observed::Known(Default::default());
+    assert_eq!(claim(&plain, 1), None);
+    let mut taken = seen();
+    taken.id = "drill-machine".to_owned();
+    let claimed = claim(&taken, 1).unwrap();
+    assert_eq!(failing(&claimed, &taken, "123456789012"), ["name"]);
+    let mut half = seen();
+    half.tags = Observed::Known(
+        [(label::RUN.to_owned(), RUN.to_owned())]
+            .into_iter()
+            .collect(),
+    );
+    let claimed = claim(&half, 1).unwrap();
+    let failed = failing(&claimed, &half, "123456789012");
+    for guard in ["source tag", "intent tag", "created after the intent"] {
+        assert!(failed.contains(&guard), "{failed:?}");
+    }
+}

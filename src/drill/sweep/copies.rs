@@ -1,0 +1,176 @@
+//! Copies in the cloud that dead runs left: those that a journal names, and those that only their
+//! name and tags tell, because the machine of the run lost its disk.
+
+use std::time::Duration;
+
+use crate::cloud::copies::{CopyKind, CopySeen};
+use crate::cloud::{Cloud, CloudError, Target};
+use crate::drill::chain::Bucket;
+use crate::drill::folder::Leftover;
+use crate::drill::guard::{Claim, Guard, Proof};
+use crate::drill::journal::{CopyThing, Note, intent_note, made_note};
+use crate::drill::record::Record;
+use crate::drill::remove::{Found, Removal, examine, remove};
+
+/// Most time that the removal of one copy may take.
+const PATIENCE: Duration = Duration::from_secs(30 * 60);
+
+/// An environment whose copies are looked for.
+#[derive(Debug, Clone)]
+pub struct Place {
+    pub target: Target,
+    /// What its drills restore.
+    pub kinds: Vec<CopyKind>,
+    /// The longest `limits.timeout` of its drills: a younger copy may belong to a run that is alive
+    /// elsewhere.
+    pub older_than: Duration,
+}
+
+/// What was found of one copy.
+#[derive(Debug)]
+pub struct Outcome {
+    pub left: Leftover,
+    /// Nothing of ours was there.
+    pub nothing: bool,
+    /// Its run may be alive: it is no trouble.
+    pub young: bool,
+    pub proof: Vec<String>,
+}
+
+fn told(guards: &[Guard], passed: bool) -> Vec<String> {
+    let those = guards.iter().filter(|g| g.passed == passed);
+    those.map(Guard::to_string).collect()
+}
+
+/// Removes what a claim is about, or only looks.
+pub async fn one(
+    cloud: &dyn Cloud,
+    claim: &Claim,
+    dry_run: bool,
+    progress: &(dyn Fn(&str) + Sync),
+) -> Outcome {
+    let mut out = Outcome {
+        left: Leftover {
+            what: claim.shown(),
+            guards: Vec::new(),
+            kept: None,
+            removed: false,
+        },
+        nothing: false,
+        young: false,
+        proof: Vec::new(),
+    };
+    if dry_run {
+        match examine(cloud, claim).await {
+            Err(e) => out.left.kept = Some(format!("it cannot be looked at: {e}")),
+            Ok(Found::Nothing(why)) => {
+                out.nothing = true;
+                out.proof.push(why);
+            }
+            Ok(Found::Thing(copy, guards)) => {
+                out.left.what = copy.shown();
+                out.left.guards = told(&guards, true);
+                let why = told(&guards, false);
+                out.young = guards
+                    .iter()
+                    .all(|g| g.passed || g.name == crate::drill::guard::AGE)
+                    && !why.is_empty();
+                out.left.kept = (!why.is_empty()).then(|| why.join("; "));
+            }
+        }
+        return out;
+    }
+    let removed = remove(cloud, claim, PATIENCE, progress).await;
+    out.left.what = removed.what;
+    out.left.guards = told(&removed.guards, true);
+    out.proof = removed.proof;
+    match removed.removal {
+        Removal::Gone => out.left.removed = true,
+        Removal::NotThere => out.nothing = true,
+        Removal::Young(why) => {
+            out.young = true;
+            out.left.kept = Some(why);
+        }
+        Removal::Kept(why) => out.left.kept = Some(why),
+    }
+    out
+}
+
+/// A copy without a journal on this machine.
+#[derive(Debug)]
+pub struct Orphan {
+    pub claim: Claim,
+    /// From the evidence bucket, where the run kept its notes there.
+    pub draft: Option<Record>,
+}
+
+/// Everything in an account that bears the tag of a drill and the name of one, but for the copies of
+/// `known` runs. Instances come before clusters.
+///
+/// # Errors
+/// A listing failed, or the account is another one.
+pub async fn orphans(
+    cloud: &dyn Cloud,
+    place: &Place,
+    bucket: Option<&Bucket<'_>>,
+    known: &[String],
+) -> Result<Vec<Orphan>, CloudError> {
+    let mut out = Vec::new();
+    let Some(copies) = cloud.copies() else {
+        return Ok(out);
+    };
+    let target = &place.target;
+    let account = cloud.caller_account(target).await?;
+    if account != target.account {
+        return Err(CloudError {
+            operation: "sts:GetCallerIdentity".to_owned(),
+            code: "OtherAccount".to_owned(),
+            message: format!(
+                "the credentials of environment `{}` are those of account {account}, not {}",
+                target.environment, target.account
+            ),
+            maybe_done: false,
+        });
+    }
+    for region in &target.regions {
+        for kind in &place.kinds {
+            for copy in copies.find(target, region, *kind, None).await? {
+                let Some(claim) = Claim::from_tags(target, &copy, place.older_than) else {
+                    continue;
+                };
+                if known.contains(&claim.run_id) {
+                    continue;
+                }
+                out.push(with_notes(claim, &copy, bucket).await);
+            }
+        }
+    }
+    Ok(out)
+}
+
+/// What the notes in the evidence bucket say beyond the tags: the resource id above all.
+async fn with_notes(claim: Claim, copy: &CopySeen, bucket: Option<&Bucket<'_>>) -> Orphan {
+    let read = async |name: String| -> Option<Note> {
+        // A run id comes from a tag here: what is no run id is no part of a key.
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
+        if claim.run_id.is_empty() || !claim.run_id.chars().all(plain) {
+            return None;
+        }
+        bucket?.note(&claim.run_id, &name).await.ok().flatten()
+    };
+    let intent = read(intent_note(&copy.id)).await;
+    let made = read(made_note(&copy.id)).await;
+    let draft = intent.as_ref().and_then(|n| n.draft.clone());
+    let thing: Option<CopyThing> = intent.and_then(|n| n.thing);
+    let claim = match thing {
+        Some(thing) if thing.id == copy.id && thing.account == claim.target.account => Claim {
+            older_than: claim.older_than,
+            proof: Proof::Journal {
+                resource_id: made.and_then(|n| n.resource_id),
+            },
+            ..thing.claim(&claim.target, None)
+        },
+        _ => claim,
+    };
+    Orphan { claim, draft }
+}

@@ -1,0 +1,4 @@
+//! Reports: what people review, put together from what audits and earlier runs say. Pure: time,
+//! costs and history are inputs; `render` makes pages of them.
+
+pub mod tags;

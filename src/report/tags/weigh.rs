@@ -1,0 +1,474 @@
+//! Compliance weighted by spend.
+//!
+//! AWS tells costs by service, not by resource. So what a service has cost in an environment this
+//! month is shared out evenly among the resources of that service which were seen there, those that
+//! were not judged among them; a share of compliance is then that of their costs. Where a key is a
+//! cost allocation tag in all environments, its share is not estimated: AWS splits costs by it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rust_decimal::Decimal;
+
+use super::{Basis, Inputs, Spend, SpendElsewhere, Weighed, WeighedShare};
+use crate::audit::compliance::{Judged, percent};
+use crate::config::policy::TagPolicy;
+use crate::cost::{CostEntry, TagStatus};
+use crate::inventory::Resource;
+use crate::model::Arn;
+
+/// Services as ARNs name them, and as bills do.
+///
+/// Source: names of services in Cost Explorer's SERVICE dimension as AWS's own bills show them.
+const SERVICES: &[(&[&str], &[&str])] = &[
+    (&["apigateway"], &["Amazon API Gateway"]),
+    (&["athena"], &["Amazon Athena"]),
+    (&["backup"], &["AWS Backup"]),
+    (&["cloudfront"], &["Amazon CloudFront"]),
+    (&["cloudtrail"], &["AWS CloudTrail"]),
+    (
+        &["cloudwatch", "logs"],
+        &["AmazonCloudWatch", "Amazon CloudWatch"],
+    ),
+    (&["codebuild"], &["AWS CodeBuild", "CodeBuild"]),
+    (&["cognito-idp"], &["Amazon Cognito"]),
+    (&["dynamodb"], &["Amazon DynamoDB"]),
+    (
+        &["ec2"],
+        &[
+            "Amazon Elastic Compute Cloud - Compute",
+            "EC2 - Other",
+            "Amazon Virtual Private Cloud",
+        ],
+    ),
+    (&["ecr"], &["Amazon EC2 Container Registry (ECR)"]),
+    (&["ecs"], &["Amazon Elastic Container Service"]),
+    (
+        &["eks"],
+        &[
+            "Amazon Elastic Container Service for Kubernetes",
+            "Amazon Elastic Kubernetes Service",
+        ],
+    ),
+    (&["elasticache"], &["Amazon ElastiCache"]),
+    (&["elasticfilesystem"], &["Amazon Elastic File System"]),
+    (
+        &["elasticloadbalancing"],
+        &["Amazon Elastic Load Balancing", "Elastic Load Balancing"],
+    ),
+    (&["es"], &["Amazon OpenSearch Service"]),
+    (&["events"], &["CloudWatch Events", "Amazon EventBridge"]),
+    (&["firehose"], &["Amazon Kinesis Firehose"]),
+    (&["fsx"], &["Amazon FSx"]),
+    (&["glue"], &["AWS Glue"]),
+    (&["kafka"], &["Amazon Managed Streaming for Apache Kafka"]),
+    (&["kinesis"], &["Amazon Kinesis"]),
+    (&["kms"], &["AWS Key Management Service"]),
+    (&["lambda"], &["AWS Lambda"]),
+    (&["mq"], &["Amazon MQ"]),
+    (&["rds"], &["Amazon Relational Database Service"]),
+    (&["redshift"], &["Amazon Redshift"]),
+    (&["route53"], &["Amazon Route 53"]),
+    (&["s3"], &["Amazon Simple Storage Service"]),
+    (&["sagemaker"], &["Amazon SageMaker"]),
+    (&["secretsmanager"], &["AWS Secrets Manager"]),
+    (&["ses"], &["Amazon Simple Email Service"]),
+    (&["sns"], &["Amazon Simple Notification Service"]),
+    (&["sqs"], &["Amazon Simple Queue Service"]),
+    (&["states"], &["AWS Step Functions"]),
+    (&["wafv2"], &["AWS WAF"]),
+];
+
+/// Index into [`SERVICES`].
+fn of_arn(service: &str) -> Option<usize> {
+    SERVICES
+        .iter()
+        .position(|(arns, _)| arns.contains(&service))
+}
+
+fn of_bill(name: &str) -> Option<usize> {
+    SERVICES.iter().position(|(_, bills)| bills.contains(&name))
+}
+
+fn group(resource: &Resource) -> Option<usize> {
+    Arn::parse(&resource.arn).and_then(|arn| of_arn(arn.service))
+}
+
+/// What one resource of a service costs, by environment.
+pub(super) struct Weights {
+    /// Of each environment, by service; `None`: its costs are not known.
+    each: Vec<Option<BTreeMap<usize, Decimal>>>,
+    /// Why there are none at all.
+    none: Option<String>,
+}
+
+impl Weights {
+    pub fn of(inputs: &Inputs<'_>) -> Weights {
+        let nothing = |why: &str| Weights {
+            each: inputs.environments.iter().map(|_| None).collect(),
+            none: Some(why.to_owned()),
+        };
+        let Some(costs) = &inputs.costs else {
+            return nothing(
+                "no cost data is at hand: `opsctl audit cost` asks for it, which AWS bills, and keeps it",
+            );
+        };
+        if inputs.narrowed {
+            return nothing(
+                "only some regions were asked for, and costs by service are of all regions",
+            );
+        }
+        let currencies: BTreeSet<&str> = pools(inputs, &costs.entries)
+            .map(|(_, entry)| entry.currency.as_str())
+            .filter(|c| !c.is_empty())
+            .collect();
+        if currencies.len() > 1 {
+            return nothing("the environments pay in different currencies");
+        }
+        let mut each: Vec<Option<BTreeMap<usize, Decimal>>> =
+            inputs.environments.iter().map(|_| None).collect();
+        for (members, entry) in pools(inputs, &costs.entries) {
+            if amount(&entry.month_to_date).is_none() {
+                continue;
+            }
+            let mut seen: BTreeMap<usize, u64> = BTreeMap::new();
+            for index in &members {
+                for resource in &inputs.environments[*index].inventory.resources {
+                    if let Some(group) = group(resource) {
+                        *seen.entry(group).or_default() += 1;
+                    }
+                }
+            }
+            let mut spent: BTreeMap<usize, Decimal> = BTreeMap::new();
+            for service in &entry.by_service {
+                if let (Some(group), Some(amount)) =
+                    (of_bill(&service.name), amount(&service.month_to_date))
+                {
+                    // Refunds may be more than what was spent.
+                    *spent.entry(group).or_default() += amount.max(Decimal::ZERO);
+                }
+            }
+            let weights: BTreeMap<usize, Decimal> = seen
+                .into_iter()
+                .map(|(group, count)| {
+                    let spent = spent.get(&group).copied().unwrap_or_default();
+                    (group, spent / Decimal::from(count))
+                })
+                .collect();
+            for index in members {
+                each[index] = Some(weights.clone());
+            }
+        }
+        Weights { each, none: None }
+    }
+
+    /// What a resource costs this month: nothing where its service is on no bill; `None` where the
+    /// costs of its environment are not known.
+    pub fn of_resource(&self, environment: usize, resource: &Resource) -> Option<Decimal> {
+        let weights = self.each.get(environment)?.as_ref()?;
+        let weight = group(resource).and_then(|group| weights.get(&group));
+        Some(weight.copied().unwrap_or_default())
+    }
+}
+
+/// The environments that an entry is about. Those that share an account and cannot be told apart
+/// have one together, named `a+b`.
+fn pools<'a>(
+    inputs: &'a Inputs<'_>,
+    entries: &'a [CostEntry],
+) -> impl Iterator<Item = (Vec<usize>, &'a CostEntry)> {
+    entries.iter().filter_map(|entry| {
+        let name = entry.environment.as_deref()?;
+        let of = |wanted: &str| {
+            inputs
+                .environments
+                .iter()
+                .position(|e| e.target.environment == wanted)
+        };
+        let members: Vec<usize> = match of(name) {
+            Some(index) => vec![index],
+            None => name.split('+').filter_map(of).collect(),
+        };
+        (!members.is_empty()).then_some((members, entry))
+    })
+}
+
+fn amount(text: &Option<String>) -> Option<Decimal> {
+    text.as_deref().and_then(|t| t.parse().ok())
+}
+
+pub(super) fn cents(amount: Decimal) -> String {
+    format!("{:.2}", amount.round_dp(2))
+}
+
+/// A share being counted.
+#[derive(Default)]
+struct Tally {
+    compliant: u64,
+    checked: u64,
+    spend: Decimal,
+    spend_compliant: Decimal,
+    /// Something in it has no known cost.
+    blind: bool,
+}
+
+impl Tally {
+    fn add(&mut self, right: bool, weight: Option<Decimal>) {
+        self.checked += 1;
+        self.compliant += u64::from(right);
+        match weight {
+            Some(weight) => {
+                self.spend += weight;
+                if right {
+                    self.spend_compliant += weight;
+                }
+            }
+            None => self.blind = true,
+        }
+    }
+
+    fn close(self) -> WeighedShare {
+        let known = !self.blind && self.checked > 0;
+        WeighedShare {
+            compliant: self.compliant,
+            checked: self.checked,
+            percent: percent(Decimal::from(self.compliant), Decimal::from(self.checked)),
+            spend: known.then(|| cents(self.spend)),
+            spend_compliant: known.then(|| cents(self.spend_compliant)),
+            spend_percent: percent(self.spend_compliant, self.spend).filter(|_| known),
+            spend_basis: known.then_some(Basis::Estimated),
+        }
+    }
+}
+
+pub(super) fn weigh(
+    inputs: &Inputs<'_>,
+    resources: &[Judged<'_>],
+    weights: &Weights,
+) -> (Weighed, Spend) {
+    let mut overall = Tally::default();
+    let [
+        mut environments,
+        mut keys,
+        mut services,
+        mut teams,
+        mut regions,
+    ]: [BTreeMap<String, Tally>; 5] = Default::default();
+    for environment in inputs.environments {
+        if environment.resolved.policies.tags.is_some() {
+            environments
+                .entry(environment.target.environment.clone())
+                .or_default();
+        }
+    }
+    for one in resources {
+        let weight = weights.of_resource(one.environment, one.resource);
+        let add =
+            |map: &mut BTreeMap<String, Tally>, name: &str, right: bool| match map.get_mut(name) {
+                Some(tally) => tally.add(right, weight),
+                None => map.entry(name.to_owned()).or_default().add(right, weight),
+            };
+        overall.add(one.compliant, weight);
+        let name = &inputs.environments[one.environment].target.environment;
+        add(&mut environments, name, one.compliant);
+        add(&mut services, one.service, one.compliant);
+        add(&mut teams, one.team, one.compliant);
+        add(&mut regions, &one.resource.region, one.compliant);
+        for (key, right) in &one.keys {
+            add(&mut keys, key, *right);
+        }
+    }
+    let close = |map: BTreeMap<String, Tally>| -> BTreeMap<String, WeighedShare> {
+        map.into_iter().map(|(k, t)| (k, t.close())).collect()
+    };
+    let spend = spend(inputs, weights, overall.spend);
+    let mut weighed = Weighed {
+        overall: overall.close(),
+        by_environment: close(environments),
+        by_key: close(keys),
+        by_service: close(services),
+        by_team: close(teams),
+        by_region: close(regions),
+    };
+    if weights.none.is_none() {
+        for (key, share) in &mut weighed.by_key {
+            measured(inputs, key, share);
+        }
+    }
+    (weighed, spend)
+}
+
+/// The share of a key as AWS splits costs by it, where it does so in every environment that asks
+/// for it. Tax cannot be tagged, and is left out.
+fn measured(inputs: &Inputs<'_>, key: &str, share: &mut WeighedShare) {
+    let Some(costs) = &inputs.costs else { return };
+    let asks = |policy: &TagPolicy| {
+        policy.required.iter().any(|k| k.value == key) || policy.defaults.contains_key(key)
+    };
+    let mut left: BTreeSet<usize> = (0..inputs.environments.len())
+        .filter(|i| {
+            let policies = &inputs.environments[*i].resolved.policies;
+            policies.tags.as_ref().is_some_and(asks)
+        })
+        .collect();
+    let (mut right, mut all) = (Decimal::ZERO, Decimal::ZERO);
+    for (members, entry) in pools(inputs, &costs.entries) {
+        let policy = members
+            .iter()
+            .filter(|i| left.contains(i))
+            .find_map(|i| inputs.environments[*i].resolved.policies.tags.as_ref());
+        let Some(policy) = policy else { continue };
+        if entry.tag_status.get(key) != Some(&TagStatus::Active) {
+            return;
+        }
+        let (Some(rows), Some(untagged)) = (
+            entry.by_tag.get(key),
+            entry.untagged.get(key).and_then(amount),
+        ) else {
+            return;
+        };
+        let tax = match &entry.adjustments {
+            Some(a) if !entry.left_out.iter().any(|k| k == "Tax") => {
+                a.tax.parse().unwrap_or_default()
+            }
+            _ => Decimal::ZERO,
+        };
+        for row in rows {
+            let spent = amount(&row.month_to_date).unwrap_or_default();
+            all += spent;
+            let rule = policy.values.get(key);
+            let allowed = rule.is_none_or(|r| r.refuses(&row.value).is_none());
+            if !row.value.is_empty() && allowed {
+                right += spent;
+            }
+        }
+        all -= tax.clamp(Decimal::ZERO, untagged.max(Decimal::ZERO));
+        for index in members {
+            left.remove(&index);
+        }
+    }
+    if !left.is_empty() || all <= Decimal::ZERO {
+        return;
+    }
+    share.spend = Some(cents(all));
+    share.spend_compliant = Some(cents(right));
+    share.spend_percent = percent(right.clamp(Decimal::ZERO, all), all);
+    share.spend_basis = Some(Basis::Measured);
+}
+
+/// What all of it costs, and what no judged resource stands for.
+fn spend(inputs: &Inputs<'_>, weights: &Weights, behind: Decimal) -> Spend {
+    let Some(costs) = inputs.costs.as_ref().filter(|_| weights.none.is_none()) else {
+        return Spend {
+            note: weights.none.clone(),
+            ..Spend::default()
+        };
+    };
+    let mut out = Spend {
+        as_of: Some(costs.as_of.to_string()),
+        ..Spend::default()
+    };
+    let mut total = Decimal::ZERO;
+    let mut unknown: BTreeSet<&str> = inputs
+        .environments
+        .iter()
+        .map(|e| e.target.environment.as_str())
+        .collect();
+    let judged = |index: &usize, group: usize, of: &Resource| {
+        self::group(of) == Some(group) && is_judged(inputs, *index, of)
+    };
+    let mut elsewhere: Vec<(Decimal, SpendElsewhere)> = Vec::new();
+    let mut outside: Vec<(Decimal, SpendElsewhere)> = Vec::new();
+    for (members, entry) in pools(inputs, &costs.entries) {
+        let Some(to_date) = amount(&entry.month_to_date) else {
+            continue;
+        };
+        total += to_date;
+        let name = entry.environment.clone().unwrap_or_default();
+        for index in &members {
+            unknown.remove(inputs.environments[*index].target.environment.as_str());
+        }
+        if out.currency.is_none() && !entry.currency.is_empty() {
+            out.currency = Some(entry.currency.clone());
+        }
+        if let Some(asked) = &entry.asked_at
+            && out.asked_at.as_ref().is_none_or(|oldest| asked < oldest)
+        {
+            out.asked_at = Some(asked.clone());
+        }
+        for service in &entry.by_service {
+            let Some(spent) = amount(&service.month_to_date).filter(|a| *a > Decimal::ZERO) else {
+                continue;
+            };
+            let covered = of_bill(&service.name).is_some_and(|group| {
+                members.iter().any(|index| {
+                    let resources = &inputs.environments[*index].inventory.resources;
+                    resources.iter().any(|r| judged(index, group, r))
+                })
+            });
+            if !covered {
+                let row = SpendElsewhere {
+                    name: service.name.clone(),
+                    environment: name.clone(),
+                    month_to_date: cents(spent),
+                };
+                elsewhere.push((spent, row));
+            }
+        }
+        let configured: BTreeSet<&str> = members
+            .iter()
+            .flat_map(|i| inputs.environments[*i].target.regions.iter())
+            .map(String::as_str)
+            .collect();
+        for region in &entry.by_region {
+            let spent = amount(&region.month_to_date).unwrap_or_default();
+            let looked_at = region.name == "global" || configured.contains(region.name.as_str());
+            if !looked_at && spent > Decimal::ZERO {
+                let row = SpendElsewhere {
+                    name: region.name.clone(),
+                    environment: name.clone(),
+                    month_to_date: cents(spent),
+                };
+                outside.push((spent, row));
+            }
+        }
+    }
+    let in_order = |mut rows: Vec<(Decimal, SpendElsewhere)>| {
+        rows.sort_by(|(a, x), (b, y)| {
+            (b, &x.environment, &x.name).cmp(&(a, &y.environment, &y.name))
+        });
+        rows.into_iter().map(|(_, row)| row).collect()
+    };
+    out.elsewhere = in_order(elsewhere);
+    out.regions_not_looked_at = in_order(outside);
+    if unknown.is_empty() {
+        out.month_to_date = Some(cents(total));
+        out.behind_checked = Some(cents(behind));
+    } else {
+        let names: Vec<&str> = unknown.into_iter().collect();
+        out.note = Some(format!(
+            "there is no cost data of {}: what it is part of has no weight",
+            names.join(", ")
+        ));
+    }
+    out
+}
+
+fn is_judged(inputs: &Inputs<'_>, index: usize, resource: &Resource) -> bool {
+    use crate::controls::{Input, Standing, standing};
+    let environment = &inputs.environments[index];
+    let Some(policy) = &environment.resolved.policies.tags else {
+        return false;
+    };
+    let input = Input {
+        resolved: &environment.resolved,
+        inventory: &environment.inventory,
+        today: crate::audit::compliance::day(inputs.judged),
+        only: None,
+        destroy: false,
+        controls: &[],
+    };
+    matches!(
+        standing(&input, resource, policy.owned_elsewhere),
+        Standing::Ours { .. } | Standing::Owned(_)
+    )
+}
