@@ -531,9 +531,6 @@ pub trait Cloud: Send + Sync {
     /// Objects in buckets.
     fn objects(&self) -> &dyn store::ObjectStore;
 
-    /// What the doctor asks.
-    fn health(&self) -> &dyn health::Health;
-
     /// The copies of restore drills; `None` in an account that has none, as the sandbox.
     fn copies(&self) -> Option<&dyn copies::Copies> {
         None
@@ -543,6 +540,9 @@ pub trait Cloud: Send + Sync {
     fn databases(&self) -> Option<&dyn databases::Databases> {
         None
     }
+
+    /// What the doctor asks.
+    fn health(&self) -> &dyn health::Health;
 
     /// What has been asked of the cloud so far.
     fn meter(&self) -> &Meter;

@@ -30,3 +30,4 @@ pub mod plan;
 pub mod render;
 pub mod report;
 pub mod sandbox;
+pub mod schedule;

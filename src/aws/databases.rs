@@ -326,6 +326,8 @@ async fn restore_cluster(
                 .set_serverless_v2_scaling_configuration(capacity(new))
                 .set_tags(Some(sdk(&new.tags)))
                 .deletion_protection(false)
+                // Aurora knows no less than one day; they go with the cluster.
+                .backup_retention_period(1)
                 .copy_tags_to_snapshot(false)
                 .customize()
                 .config_override(once())

@@ -302,16 +302,16 @@ impl Cloud for AwsCloud {
         self
     }
 
-    fn health(&self) -> &dyn crate::cloud::health::Health {
-        self
-    }
-
     fn copies(&self) -> Option<&dyn crate::cloud::copies::Copies> {
         Some(self)
     }
 
     fn databases(&self) -> Option<&dyn crate::cloud::databases::Databases> {
         Some(self)
+    }
+
+    fn health(&self) -> &dyn crate::cloud::health::Health {
+        self
     }
 
     fn meter(&self) -> &Meter {

@@ -78,14 +78,6 @@ pub struct Names {
 }
 
 #[derive(Debug, Args)]
-pub struct RunArgs {
-    #[command(flatten)]
-    pub names: Names,
-    #[command(flatten, next_help_heading = "Notification")]
-    pub notify: NotifyArgs,
-}
-
-#[derive(Debug, Args)]
 pub struct StatusArgs {
     #[command(flatten)]
     pub names: Names,
@@ -94,6 +86,14 @@ pub struct StatusArgs {
     /// Run it every night: the alarm takes two silent days as trouble.
     #[arg(long)]
     pub publish: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    #[command(flatten)]
+    pub names: Names,
+    #[command(flatten, next_help_heading = "Notification")]
+    pub notify: NotifyArgs,
 }
 
 #[derive(Debug, Args)]
@@ -228,7 +228,7 @@ pub(super) async fn evidence<'a>(
     loaded: &Loaded,
     cloud: &'a dyn Cloud,
 ) -> Result<Option<Bucket<'a>>, Failure> {
-    let found = super::evidence::place(global, loaded, cloud).await?;
+    let found = super::evidence::place(global.sandbox.as_deref(), loaded, cloud).await?;
     Ok(found.map(|Evidence { place, prefix }| Bucket {
         store: cloud.objects(),
         place,
@@ -673,7 +673,7 @@ async fn gc(global: &Global, dry_run: bool) -> Outcome {
             document["drills"] = json!(view.records);
             document["dry_run"] = json!(view.dry_run);
             document["leftovers"] = json!(view.things);
-            document["not_yet"] = json!(view.young);
+            document["left_alone"] = json!(view.young);
             document["trouble"] = json!(view.trouble);
             global.emit_json(&document)?;
         }

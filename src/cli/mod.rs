@@ -18,6 +18,7 @@ mod pager;
 mod plan;
 mod report;
 mod sandbox;
+mod schedule;
 mod schema;
 mod session;
 mod stage;
@@ -259,6 +260,9 @@ pub enum Command {
     /// Restore drills: prove backups by restoring them, and keep the evidence
     #[command(subcommand)]
     Drill(drill::DrillCommand),
+    /// A ready job definition for audits and restore drills: nothing is installed, only written
+    #[command(subcommand)]
+    Schedule(schedule::ScheduleCommand),
     /// The embedded AWS accounts
     #[command(subcommand)]
     Sandbox(sandbox::SandboxCommand),
@@ -465,6 +469,7 @@ pub fn main() -> i32 {
         Command::Explain(args) => explain::run(&global, &args),
         Command::Report(command) => context::block_on(report::run(&global, &command)),
         Command::Drill(command) => context::block_on(drill::run(&global, &command)),
+        Command::Schedule(command) => schedule::run(&global, &command),
         Command::Sandbox(command) => sandbox::run(&global, &command),
         Command::Schema(args) => schema::run(&global, &args),
         Command::Completions(args) => complete::completions(&global, &args),

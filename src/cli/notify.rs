@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use super::evidence;
 use super::session::{Session, guard, target};
 use super::{Failure, Global, exit};
 use crate::apply::notify::{self, Channel, Memory, Notice, SLACK, Secret, URL, Wanted, tell};
@@ -145,16 +146,16 @@ impl Notifier {
                 None => channels.push(channel.clone()),
             }
         }
-        let place = super::evidence::place(global, &session.loaded, cloud)
-            .await
-            .unwrap_or_else(|failure| {
-                warnings.push(failure.message);
-                None
-            });
+        let sandbox = session.sandbox.as_deref();
+        let found = evidence::place(sandbox, &session.loaded, cloud).await;
+        let found = found.unwrap_or_else(|failure| {
+            warnings.push(failure.message);
+            None
+        });
         let memory = Memory {
             folder: session.state.join("notify"),
-            sandbox: session.sandbox.as_deref(),
-            bucket: place.map(|found| (cloud.objects(), found.place, found.prefix)),
+            sandbox,
+            bucket: found.map(|e| (cloud.objects(), e.place, e.prefix)),
         };
         let mut told = tell(
             cloud,

@@ -59,22 +59,19 @@ pub struct Claim {
 }
 
 impl Claim {
-    /// Reads a claim from the tags of something whose journal is lost. `None`: it bears no tag of a
-    /// drill, so it is nothing to us.
+    /// Reads a claim from the tags of something whose journal is lost. `None`: it does not bear all
+    /// three tags of a drill, so it is none of its copies.
     pub fn from_tags(target: &Target, seen: &CopySeen, older_than: Duration) -> Option<Claim> {
         let tags = seen.tags.known()?;
-        let text = |key: &str| tags.get(key).map(String::as_str).unwrap_or_default();
-        tags.get(label::RUN)?;
         Some(Claim {
             target: target.clone(),
             region: seen.region.clone(),
             kind: seen.kind,
             id: seen.id.clone(),
-            run_id: text(label::RUN).to_owned(),
-            // A tag that is no time passes no guard: it is compared below.
-            intent: text(label::INTENT).parse().unwrap_or(Timestamp::MAX),
+            run_id: tags.get(label::RUN)?.clone(),
+            intent: tags.get(label::INTENT)?.parse().ok()?,
             source: String::new(),
-            source_resource_id: text(label::SOURCE).to_owned(),
+            source_resource_id: tags.get(label::SOURCE)?.clone(),
             proof: Proof::TagsOnly,
             older_than: Some(older_than),
             cluster: seen.cluster.clone(),

@@ -28,6 +28,7 @@ pub mod probe_seed;
 pub mod rds;
 pub mod record;
 pub mod remove;
+pub mod review;
 pub mod scratch;
 pub mod source;
 pub mod spec;

@@ -28,6 +28,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use super::guard::{AGE, Claim, Guard, Proof, guards};
+use super::label;
 use super::machine::span;
 use super::pace::{poll, settle};
 use super::record::{Cleanup, seconds};
@@ -279,6 +280,15 @@ pub async fn remove(
                 if asked_for || copy.status.eq_ignore_ascii_case("deleting") {
                     progress(&copy.status);
                 }
+                // Refused by the service for as long as it has instances, which went before it.
+                if !copy.members.is_empty() {
+                    if began.elapsed() >= settle() {
+                        let why = format!("in it there is still {}", copy.members.join(", "));
+                        return out.ended(Removal::Kept(why));
+                    }
+                    tokio::time::sleep(poll()).await;
+                    continue;
+                }
                 let permit = Permit {
                     target: claim.target.clone(),
                     copy: *copy,
@@ -356,8 +366,17 @@ fn refused(mut out: Removed, claim: &Claim, copy: &CopySeen, why: &[String]) -> 
         ));
         return out.ended(Removal::NotThere);
     }
+    let hint = match claim.proof {
+        Proof::TagsOnly => {
+            format!(
+                ". If it is no copy of a drill, take the tag {} off it",
+                label::RUN
+            )
+        }
+        Proof::Journal { .. } => String::new(),
+    };
     out.ended(Removal::Kept(format!(
-        "left as it is, a guard did not pass: {}",
+        "a guard did not pass: {}{hint}",
         why.join("; ")
     )))
 }
@@ -367,10 +386,8 @@ fn settled(claim: &Claim, now: Timestamp) -> bool {
     if matches!(claim.proof, Proof::TagsOnly) {
         return true;
     }
-    let since = now.duration_since(claim.intent);
-    // A negative length: a clock that was put back. Nothing is lost by believing it for once, as
-    // the caller's patience is limited.
-    Duration::try_from(since).is_ok_and(|since| since >= settle())
+    // Without its sign: a clock that was put back must not keep anybody waiting.
+    now.duration_since(claim.intent).unsigned_abs() >= settle()
 }
 
 #[cfg(test)]

@@ -19,8 +19,9 @@ const LINES: usize = 8;
 
 /// The command runs in a process group of its own, beside a watcher that ends the group when our
 /// end of its standard input closes: however opsctl dies, no tunnel outlives it.
-const WATCHED: &str = r#"( cat <&3 >/dev/null 2>&1; kill -TERM 0 ) 3<&0 &
-exec </dev/null
+const WATCHED: &str = r#"exec 3<&0
+( cat <&3 >/dev/null 2>&1; kill -TERM 0 ) &
+exec 3<&- </dev/null
 eval "$OPSCTL_TUNNEL""#;
 
 /// A running tunnel; it ends with [`Tunnel::close`], or with the value.

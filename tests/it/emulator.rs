@@ -209,6 +209,12 @@ impl Emulator {
         self.control("POST", "/_opsctl/money", &what.to_string());
     }
 
+    /// How databases behave; see `tests/emulators/databases.py`.
+    pub fn rds(&self, settings: &serde_json::Value) {
+        let answer = self.control("POST", "/_opsctl/rds", &settings.to_string());
+        assert!(answer.starts_with("HTTP/1.1 204"), "{answer}");
+    }
+
     pub fn no_faults(&self) {
         self.control("DELETE", "/_opsctl/faults", "");
     }

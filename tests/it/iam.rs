@@ -97,7 +97,8 @@ fn recorded(emulator: &Emulator, since: &mut usize) -> Vec<Value> {
 
 fn node() -> Command {
     let variable = |name: &str| {
-        std::env::var_os(name).unwrap_or_else(|| panic!("{name} is not set: run the tests with tests/run"))
+        std::env::var_os(name)
+            .unwrap_or_else(|| panic!("{name} is not set: run the tests with tests/run"))
     };
     variable("OPSCTL_IAM_MODULES");
     let mut command = Command::new(variable("OPSCTL_NODE"));
@@ -235,7 +236,14 @@ fn record() -> (Value, [Value; 3]) {
         let ran = emulator.opsctl(
             dir.path(),
             &[
-                &["apply", "--yes", "--format", "json", "--allow-incomplete"],
+                &[
+                    "apply",
+                    "--yes",
+                    "--format",
+                    "json",
+                    "--allow-incomplete",
+                    "--allow-disruptive",
+                ],
                 args,
             ]
             .concat(),

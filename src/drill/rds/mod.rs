@@ -90,8 +90,14 @@ impl<'a> Rds<'a> {
     }
 
     /// Everything that the restore is told, but for the tags. `fits`: the groups of the source fit
-    /// the engine version of the recovery point.
-    fn planned(&self, source: &Database, class: &str, fits: bool) -> NewDatabase {
+    /// `version`, that of the recovery point.
+    fn planned(
+        &self,
+        source: &Database,
+        class: &str,
+        version: Option<String>,
+        fits: bool,
+    ) -> NewDatabase {
         let restore = &self.spec.restore;
         let group = |given: &Option<String>, own: &Option<String>| {
             given.clone().or(own.clone().filter(|_| fits))
@@ -100,7 +106,7 @@ impl<'a> Rds<'a> {
             id: label::copy_name(self.kind, &self.name, self.run_id),
             region: self.region.clone(),
             engine: source.engine.clone(),
-            engine_version: source.engine_version.clone().filter(|_| fits),
+            engine_version: version,
             instance_class: Some(class.to_owned()),
             subnet_group: restore.subnet_group.clone().or(source.subnet_group.clone()),
             security_groups: match restore.security_groups.is_empty() {
@@ -326,6 +332,7 @@ fn stop_of(unmade: Unmade) -> Stop {
     let backup = [
         "InvalidDBSnapshotState",
         "DBSnapshotNotFound",
+        "DBSnapshotNotFoundFault",
         "InvalidDBClusterSnapshotStateFault",
         "DBClusterSnapshotNotFoundFault",
         "InvalidRestoreFault",

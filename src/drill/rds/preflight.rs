@@ -449,7 +449,7 @@ impl Rds<'_> {
         let hours = (seconds / 3600.0).ceil() as u32;
         let (cost, basis) = self.cost(&source, &class, chosen.gib, hours.max(1));
         let record = self.record_of(&source, chosen.encrypted);
-        let new = self.planned(&source, &class, fits);
+        let new = self.planned(&source, &class, chosen.engine_version.clone(), fits);
         let mut steps = vec![format!(
             "restore {} as {} ({class}, private, tagged as a drill, subnet group {}, security groups {})",
             chosen.record.arn,

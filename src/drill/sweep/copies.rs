@@ -9,8 +9,10 @@ use crate::drill::chain::Bucket;
 use crate::drill::folder::Leftover;
 use crate::drill::guard::{Claim, Guard, Proof};
 use crate::drill::journal::{CopyThing, Note, intent_note, made_note};
+use crate::drill::label;
 use crate::drill::record::Record;
 use crate::drill::remove::{Found, Removal, examine, remove};
+use crate::inventory::Observed;
 
 /// Most time that the removal of one copy may take.
 const PATIENCE: Duration = Duration::from_secs(30 * 60);
@@ -104,8 +106,8 @@ pub struct Orphan {
     pub draft: Option<Record>,
 }
 
-/// Everything in an account that bears the tag of a drill and the name of one, but for the copies of
-/// `known` runs. Instances come before clusters.
+/// Everything in an account that bears the tags of a drill and the name of one, but for the copies of
+/// `known` runs, and what only looks like that. Instances come before clusters.
 ///
 /// # Errors
 /// A listing failed, or the account is another one.
@@ -114,10 +116,11 @@ pub async fn orphans(
     place: &Place,
     bucket: Option<&Bucket<'_>>,
     known: &[String],
-) -> Result<Vec<Orphan>, CloudError> {
+) -> Result<(Vec<Orphan>, Vec<Leftover>), CloudError> {
     let mut out = Vec::new();
+    let mut foreign = Vec::new();
     let Some(copies) = cloud.copies() else {
-        return Ok(out);
+        return Ok((out, foreign));
     };
     let target = &place.target;
     let account = cloud.caller_account(target).await?;
@@ -136,6 +139,7 @@ pub async fn orphans(
         for kind in &place.kinds {
             for copy in copies.find(target, region, *kind, None).await? {
                 let Some(claim) = Claim::from_tags(target, &copy, place.older_than) else {
+                    foreign.extend(foreigner(&copy));
                     continue;
                 };
                 if known.contains(&claim.run_id) {
@@ -145,7 +149,26 @@ pub async fn orphans(
             }
         }
     }
-    Ok(out)
+    Ok((out, foreign))
+}
+
+/// Something that is named like a copy and is none, where there is anything to say about it.
+fn foreigner(copy: &CopySeen) -> Option<Leftover> {
+    let why = match &copy.tags {
+        Observed::Known(tags) if !tags.contains_key(label::RUN) => return None,
+        Observed::Known(_) => format!(
+            "it bears the tag {} and not all three tags of a copy, so it is another's",
+            label::RUN
+        ),
+        Observed::Absent => return None,
+        Observed::Unknown(why) => format!("its tags cannot be read: {why}"),
+    };
+    Some(Leftover {
+        what: copy.shown(),
+        guards: Vec::new(),
+        kept: Some(why),
+        removed: false,
+    })
 }
 
 /// What the notes in the evidence bucket say beyond the tags: the resource id above all.

@@ -399,7 +399,7 @@ pub fn drill_swept(view: &SweptView, style: &Style) -> String {
     }
     for thing in &view.young {
         let why = thing.kept.as_deref().unwrap_or_default();
-        let text = format!("not yet  {}: {why}", thing.what);
+        let text = format!("left alone  {}: {why}", thing.what);
         context.wrapped(&mut lines, 0, &escape(&text), Paint::dim);
     }
     for record in &view.records {

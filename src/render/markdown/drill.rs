@@ -16,7 +16,7 @@ pub fn drills(views: &[DrillView]) -> String {
     out
 }
 
-fn one(out: &mut String, view: &DrillView) {
+pub(super) fn one(out: &mut String, view: &DrillView) {
     let record = &view.record;
     out.push_str(&format!(
         "## Restore drill {}: {}\n\n",
@@ -259,7 +259,7 @@ pub fn drill_swept(view: &SweptView) -> String {
     for thing in &view.young {
         let why = thing.kept.clone().unwrap_or_default();
         out.push_str(&format!(
-            "| not yet | {} | {} |\n",
+            "| left alone | {} | {} |\n",
             text(&thing.what),
             text(&why)
         ));
