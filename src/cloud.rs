@@ -2,6 +2,7 @@
 
 pub mod copies;
 pub mod databases;
+pub mod health;
 pub mod restore_tests;
 pub mod store;
 pub mod tables;
@@ -154,6 +155,13 @@ pub enum Call {
         region: String,
         arn: String,
     },
+    /// Tells the subscribers of a topic something.
+    Publish {
+        region: String,
+        topic: String,
+        subject: String,
+        message: String,
+    },
 
     /// Makes a budget with all its notifications and subscribers.
     CreateBudget {
@@ -283,6 +291,7 @@ impl Call {
             | Call::SetTopicPolicy { region, .. }
             | Call::Subscribe { region, .. }
             | Call::DeleteTopic { region, .. }
+            | Call::Publish { region, .. }
             | Call::SetAlarmState { region, .. }
             | Call::DeleteAlarms { region, .. }
             | Call::RecoverPointInTime { region, .. }
@@ -538,6 +547,9 @@ pub trait Cloud: Send + Sync {
     fn databases(&self) -> Option<&dyn databases::Databases> {
         None
     }
+
+    /// What the doctor asks.
+    fn health(&self) -> &dyn health::Health;
 
     /// Tables that restore drills can restore; `None` in an account without DynamoDB, as the sandbox.
     fn tables(&self) -> Option<&dyn tables::Tables> {

@@ -4,6 +4,7 @@
 pub mod journal;
 mod lifecycle;
 pub mod lock;
+pub mod notify;
 mod object;
 pub mod page_test;
 mod settings;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::{Outcome, OutcomeKind, Run, VERIFY_AFTER, VERIFY_SECONDS, standing, subject, write};
-use crate::cloud::{Call, Protection, Target};
+use crate::cloud::{Call, CloudError, Protection, Target};
 use crate::inventory::Observed;
 use crate::model::ResourceType;
 use crate::model::settings::{BackupCopy, Settings};
@@ -12,6 +12,17 @@ use crate::plan::Change;
 
 /// Tries of one change; before each, what it replaces is read again.
 const TRIES: u32 = 5;
+
+/// How long to wait for a database that is busy, with the call before or with a backup.
+const BUSY: Duration = Duration::from_secs(10);
+
+/// The database is in a state in which it takes no modification; most of these pass.
+fn is_busy(error: &CloudError) -> bool {
+    matches!(
+        error.code.as_str(),
+        "InvalidDBInstanceState" | "InvalidDBInstanceStateFault" | "InvalidDBClusterStateFault"
+    )
+}
 
 /// What the plan says about one resource.
 pub(super) struct Planned<'a> {
@@ -40,6 +51,14 @@ fn calls(change: &Change, now: &Settings, planned: &Planned<'_>) -> Vec<Call> {
     let kind = ResourceType::new(change.resource.kind.clone());
     let (region, name) = (&change.resource.region, &change.resource.name);
     let on = |wanted: Option<bool>, now: Option<bool>| wanted == Some(true) && now != Some(true);
+    // The copy first: a database that was just modified is not available for a while.
+    let copied = |region: &String| now.copied_to.as_ref().is_some_and(|c| c.contains(region));
+    if let Some(copy) = planned.copy.filter(|c| !copied(&c.region)) {
+        out.push(Call::CopyBackups {
+            source: change.resource.arn.clone(),
+            copy: copy.clone(),
+        });
+    }
     let protection = Protection {
         retention_days: after
             .retention_days
@@ -54,13 +73,6 @@ fn calls(change: &Change, now: &Settings, planned: &Planned<'_>) -> Vec<Call> {
         out.push(Call::ProtectDatabase {
             database: subject(change),
             protection,
-        });
-    }
-    let copied = |region: &String| now.copied_to.as_ref().is_some_and(|c| c.contains(region));
-    if let Some(copy) = planned.copy.filter(|c| !copied(&c.region)) {
-        out.push(Call::CopyBackups {
-            source: change.resource.arn.clone(),
-            copy: copy.clone(),
         });
     }
     if kind == ResourceType::DYNAMODB_TABLE
@@ -149,8 +161,11 @@ pub(super) async fn one(
             match write(run, target, &[change.address.as_str()], &call).await {
                 Err(e) => return Outcome::of(OutcomeKind::Failed, e),
                 Ok(results) => match results.into_iter().next() {
-                    Some(Err(e)) if e.is_transient() && attempt < TRIES => {
-                        let pause = Duration::from_millis(250 << attempt);
+                    Some(Err(e)) if (e.is_transient() || is_busy(&e)) && attempt < TRIES => {
+                        let pause = match is_busy(&e) {
+                            true => BUSY,
+                            false => Duration::from_millis(250 << attempt),
+                        };
                         tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
                         refused = Some(e.to_string());
                         continue 'tries;

@@ -17,6 +17,7 @@ mod elasticache;
 mod error;
 mod explorer;
 mod gaps;
+mod health;
 mod http;
 mod join;
 mod lambda;
@@ -31,6 +32,7 @@ mod objects;
 mod observe;
 mod own;
 mod pace;
+pub mod post;
 mod rds;
 mod s3;
 mod session;
@@ -312,6 +314,10 @@ impl Cloud for AwsCloud {
 
     fn databases(&self) -> Option<&dyn crate::cloud::databases::Databases> {
         Some(self)
+    }
+
+    fn health(&self) -> &dyn crate::cloud::health::Health {
+        self
     }
 
     fn tables(&self) -> Option<&dyn crate::cloud::tables::Tables> {

@@ -11,7 +11,8 @@ use aws_config::retry::RetryConfig;
 use aws_config::sts::AssumeRoleProvider;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region as SdkRegion, SdkConfig};
-use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_sdk_s3::config::retry::{RetryPartition, TokenBucket};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_runtime_api::client::interceptors::SharedInterceptor;
@@ -20,7 +21,7 @@ use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 use super::clock::Clock;
 use super::pace::{Api, Pace};
 use super::wire::Wire;
-use crate::cloud::{Meter, Target};
+use crate::cloud::{CloudError, Meter, Target};
 
 /// Tries of one call, the first included. The SDK's default of 3 gives up too early in bulk reads.
 const ATTEMPTS: u32 = 8;
@@ -296,6 +297,30 @@ impl Region {
             .is_ok_and(|v| v.eq_ignore_ascii_case("true"));
         self.config.endpoint_url().is_some()
             || (!ignored && std::env::var_os("AWS_ENDPOINT_URL_S3").is_some())
+    }
+
+    /// The endpoint that stands for all services, where one was given.
+    pub fn endpoint(&self) -> Option<&str> {
+        self.config.endpoint_url()
+    }
+
+    /// The credentials in force; a role is assumed where that is due.
+    ///
+    /// # Errors
+    /// Where there are none.
+    pub async fn credentials(&self) -> Result<Credentials, CloudError> {
+        let missing = |why: String| CloudError {
+            operation: "credentials".to_owned(),
+            code: super::error::NO_CREDENTIALS.to_owned(),
+            message: why,
+            maybe_done: false,
+        };
+        let provider = self.config.credentials_provider();
+        let provider = provider.ok_or_else(|| missing("no provider is configured".to_owned()))?;
+        provider
+            .provide_credentials()
+            .await
+            .map_err(|e| missing(e.to_string()))
     }
 
     fn wire(&self) -> SharedInterceptor {

@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -7,8 +8,10 @@ use jiff::Timestamp;
 
 use super::audit_cost::{self, CostArgs, CostAudit};
 use super::context::Interrupt;
+use super::notify::{Notifier, NotifyArgs};
 use super::session::{self, Session, target_glob};
 use super::{Failure, Format, Global, Outcome, exit};
+use crate::apply::notify::{self, Notice};
 use crate::audit::{
     Audit, AuditRequest, Baseline, CostPart, FAIL_ON, Outcome as Verdict, assemble,
 };
@@ -52,6 +55,8 @@ pub struct AuditArgs {
     /// Do not exit with 3 when something could not be seen
     #[arg(long)]
     pub allow_incomplete: bool,
+    #[command(flatten, next_help_heading = "Notification")]
+    pub notify: NotifyArgs,
     #[command(flatten, next_help_heading = "Cost")]
     pub cost: CostArgs,
 }
@@ -74,6 +79,7 @@ pub async fn run(global: &Global, args: &AuditArgs) -> Outcome {
     let interrupt = Interrupt::listen();
     let baseline = args.baseline.as_deref().map(read_baseline).transpose()?;
     let session = Session::open(global)?;
+    let notifier = Notifier::new(&args.notify, &session)?;
     if args.cost.explain {
         return explain(global, args, &session);
     }
@@ -84,11 +90,54 @@ pub async fn run(global: &Global, args: &AuditArgs) -> Outcome {
     }
     let audit = audited?;
     emit(global, &audit)?;
-    Ok(match audit.summary.outcome {
+    let code = match audit.summary.outcome {
         Verdict::Pass => exit::OK,
         Verdict::Fail => exit::ATTENTION,
         Verdict::Incomplete => exit::BLIND,
+    };
+    Ok(match notifier {
+        Some(notifier) => {
+            notifier
+                .tell(global, &session, &notice(global, &audit), code)
+                .await
+        }
+        None => code,
     })
+}
+
+/// What is told of an audit. Another result is one with other findings, or another view of them.
+fn notice(global: &Global, audit: &Audit) -> Notice {
+    let outcome = match audit.summary.outcome {
+        Verdict::Pass => "pass",
+        Verdict::Fail => "fail",
+        Verdict::Incomplete => "incomplete",
+    };
+    let mut parts = vec![outcome.to_owned()];
+    let mut findings: Vec<String> = audit
+        .findings
+        .iter()
+        .map(|f| format!("{} {} {}", f.id, f.address, f.severity.as_str()))
+        .collect();
+    findings.sort_unstable();
+    parts.extend(findings);
+    let unseen = audit
+        .unobserved
+        .iter()
+        .map(|g| format!("{} {}", g.environment, g.operation));
+    parts.extend(unseen.collect::<BTreeSet<_>>());
+    let environments: BTreeSet<&str> = audit.scope.iter().map(|s| s.environment.as_str()).collect();
+    let controls: Vec<&str> = audit.controls.iter().map(|c| c.as_str()).collect();
+    Notice {
+        what: "audit",
+        outcome: outcome.to_owned(),
+        attention: audit.summary.outcome != Verdict::Pass,
+        lines: render::notice::audit(audit),
+        scope: format!(
+            "{environments:?} {controls:?} {:?} {:?}",
+            global.regions, global.target
+        ),
+        fingerprint: notify::fingerprint(parts.iter().map(String::as_str)),
+    }
 }
 
 /// What the cost audit would ask and pay. Nothing is asked.

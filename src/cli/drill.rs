@@ -10,8 +10,10 @@ use serde_json::{Value, json};
 
 use super::context::{Interrupt, Progress};
 use super::evidence::Evidence;
+use super::notify::{Notifier, NotifyArgs};
 use super::session::{Session, aws, guard, load, project_dir, sandbox_state, state_dir};
 use super::{Failure, Format, Global, Outcome, exit, json_head};
+use crate::apply::notify::{self, Notice};
 use crate::cloud::copies::CopyKind;
 use crate::cloud::{Cloud, Target};
 use crate::config::Loaded;
@@ -96,6 +98,8 @@ pub struct RunArgs {
     /// Answer only this restore job
     #[arg(long, value_name = "ID", requires = "as_validator")]
     pub restore_job: Option<String>,
+    #[command(flatten, next_help_heading = "Notification")]
+    pub notify: NotifyArgs,
 }
 
 #[derive(Debug, Args)]
@@ -122,7 +126,7 @@ pub async fn run(global: &Global, command: &DrillCommand) -> Outcome {
     match command {
         DrillCommand::Plan(args) => plan(global, args).await,
         DrillCommand::Run(args) if args.as_validator => validator::validate(global, args).await,
-        DrillCommand::Run(args) => run_drills(global, &args.names).await,
+        DrillCommand::Run(args) => run_drills(global, args).await,
         DrillCommand::ExportRestoreTestingPlan(args) => testing_plans::run(global, args),
         DrillCommand::List(args) => look::list(global, args).await,
         DrillCommand::Show { run } => look::show(global, run.as_deref()).await,
@@ -246,7 +250,7 @@ pub(super) async fn evidence<'a>(
     loaded: &Loaded,
     cloud: &'a dyn Cloud,
 ) -> Result<Option<Bucket<'a>>, Failure> {
-    let found = super::evidence::place(global, loaded, cloud).await?;
+    let found = super::evidence::place(global.sandbox.as_deref(), loaded, cloud).await?;
     Ok(found.map(|Evidence { place, prefix }| Bucket {
         store: cloud.objects(),
         place,
@@ -340,11 +344,12 @@ async fn swept<'a>(global: &Global, opened: &'a Opened) -> Result<Option<Bucket<
     evidence
 }
 
-async fn run_drills(global: &Global, args: &Names) -> Outcome {
+async fn run_drills(global: &Global, args: &RunArgs) -> Outcome {
     let interrupt = Interrupt::listen();
-    let opened = Opened::new(global, &args.names)?;
-    opened.guard().await?;
+    let opened = Opened::new(global, &args.names.names)?;
     let session = &opened.session;
+    let notifier = Notifier::new(&args.notify, session)?;
+    opened.guard().await?;
     let bucket = swept(global, &opened).await?;
     let trigger = triggered_by();
     let interrupted_by = || interrupted_by(&interrupt);
@@ -402,13 +407,59 @@ async fn run_drills(global: &Global, args: &Names) -> Outcome {
         emit_records(global, &opened, &views, &[])?;
     }
     let any = |result: Result_| views.iter().any(|v| v.record.result == result);
-    Ok(match interrupt.code() {
+    let code = match interrupt.code() {
         Some(code) => code,
         None if any(Result_::Failed) || any(Result_::MissedObjective) => exit::ATTENTION,
         None if any(Result_::Aborted) || !refused.is_empty() => exit::FAILED,
         None if views.iter().any(|v| v.upload_error.is_some()) => exit::FAILED,
         None => exit::OK,
-    })
+    };
+    Ok(tell(global, &opened, notifier, &views, &refused, code).await)
+}
+
+/// Tells those who are to be notified; the exit code is that of the run, or says that it failed.
+async fn tell(
+    global: &Global,
+    opened: &Opened,
+    notifier: Option<Notifier>,
+    views: &[DrillView],
+    refused: &[Failure],
+    code: i32,
+) -> i32 {
+    let Some(notifier) = notifier else {
+        return code;
+    };
+    let records: Vec<&Record> = views.iter().map(|v| &v.record).collect();
+    let notice = notice(opened, &records, refused);
+    notifier.tell(global, &opened.session, &notice, code).await
+}
+
+/// What is told of a run. Another result is one where a drill came to another end.
+fn notice(opened: &Opened, records: &[&Record], refused: &[Failure]) -> Notice {
+    let mut lines = render::notice::drills(records);
+    if let Some(failure) = refused.first() {
+        lines[0].push_str(&format!(", {} could not run", refused.len()));
+        lines[2] = render::text::escape(&failure.message);
+    }
+    let passed = refused.is_empty() && records.iter().all(|r| r.passed());
+    let mut parts: Vec<String> = records
+        .iter()
+        .map(|r| format!("{} {} {:?}", r.environment, r.drill, r.result))
+        .collect();
+    parts.extend(refused.iter().map(|f| f.message.clone()));
+    let names: Vec<(&str, &str)> = opened
+        .specs
+        .iter()
+        .map(|(s, _)| (s.target.environment.as_str(), s.name.as_str()))
+        .collect();
+    Notice {
+        what: "drill",
+        outcome: if passed { "pass" } else { "fail" }.to_owned(),
+        attention: !passed,
+        lines,
+        scope: format!("{names:?}"),
+        fingerprint: notify::fingerprint(parts.iter().map(String::as_str)),
+    }
 }
 
 fn view(finished: Finished) -> DrillView {

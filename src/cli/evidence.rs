@@ -1,7 +1,7 @@
 //! Where `[evidence]` keeps what must outlive a machine.
 
+use super::Failure;
 use super::session::{guard, target};
-use super::{Failure, Global};
 use crate::cloud::Cloud;
 use crate::cloud::store::BucketPlace;
 use crate::config::Loaded;
@@ -17,11 +17,11 @@ pub struct Evidence {
 /// # Errors
 /// It cannot be reached, or the credentials are those of another account.
 pub async fn place(
-    global: &Global,
+    sandbox: Option<&str>,
     loaded: &Loaded,
     cloud: &dyn Cloud,
 ) -> Result<Option<Evidence>, Failure> {
-    let (Some(workspace), None) = (&loaded.workspace, &global.sandbox) else {
+    let (Some(workspace), None) = (&loaded.workspace, sandbox) else {
         return Ok(None);
     };
     let Some(evidence) = &workspace.evidence else {
@@ -43,17 +43,12 @@ pub async fn place(
                 evidence.bucket
             ))
         })?;
-    let prefix = match evidence.prefix.as_str() {
-        "" => String::new(),
-        prefix if prefix.ends_with('/') => prefix.to_owned(),
-        prefix => format!("{prefix}/"),
-    };
     Ok(Some(Evidence {
         place: BucketPlace {
             target,
             region,
             bucket: evidence.bucket.clone(),
         },
-        prefix: format!("{prefix}{}/", workspace.project.name.value),
+        prefix: format!("{}{}/", evidence.folder(), workspace.project.name.value),
     }))
 }

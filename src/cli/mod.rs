@@ -10,12 +10,15 @@ mod doctor;
 mod drill;
 mod evidence;
 mod explain;
+mod iam;
 mod init;
 mod metrics;
+mod notify;
 mod pager;
 mod plan;
 mod report;
 mod sandbox;
+mod schedule;
 mod schema;
 mod session;
 mod stage;
@@ -248,6 +251,7 @@ pub enum Command {
     #[command(subcommand)]
     Metrics(metrics::MetricsCommand),
     Doctor(doctor::DoctorArgs),
+    Iam(iam::IamArgs),
     Audit(audit::AuditArgs),
     Explain(explain::ExplainArgs),
     /// What people read: pages to review, print and send
@@ -256,6 +260,9 @@ pub enum Command {
     /// Restore drills: prove backups by restoring them, and keep the evidence
     #[command(subcommand)]
     Drill(drill::DrillCommand),
+    /// A ready job definition for audits and restore drills: nothing is installed, only written
+    #[command(subcommand)]
+    Schedule(schedule::ScheduleCommand),
     /// The embedded AWS accounts
     #[command(subcommand)]
     Sandbox(sandbox::SandboxCommand),
@@ -382,7 +389,7 @@ impl Global {
         }
     }
 
-    fn print_failure(&self, failure: &Failure) {
+    pub fn print_failure(&self, failure: &Failure) {
         let colour = self.colour_on(std::io::stderr().is_terminal());
         let text = match &failure.diagnostics {
             Some(found) => render::diagnostics::render(&found.0.sources, &found.1, colour),
@@ -456,11 +463,13 @@ pub fn main() -> i32 {
         Command::Plan(args) => context::block_on(plan::run(&global, &args)),
         Command::Apply(args) => context::block_on(apply::run(&global, &args)),
         Command::Metrics(command) => context::block_on(metrics::run(&global, &command)),
+        Command::Iam(args) => iam::run(&global, &args),
         Command::Doctor(args) => context::block_on(doctor::run(&global, &args)),
         Command::Audit(args) => context::block_on(audit::run(&global, &args)),
         Command::Explain(args) => explain::run(&global, &args),
         Command::Report(command) => context::block_on(report::run(&global, &command)),
         Command::Drill(command) => context::block_on(drill::run(&global, &command)),
+        Command::Schedule(command) => schedule::run(&global, &command),
         Command::Sandbox(command) => sandbox::run(&global, &command),
         Command::Schema(args) => schema::run(&global, &args),
         Command::Completions(args) => complete::completions(&global, &args),

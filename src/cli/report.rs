@@ -1,7 +1,10 @@
 //! `opsctl report`: one file per report in `report/`, each with the formats of [`super::Format`] that
 //! reports have. Pages are made from the shell in [`crate::render::html`].
 
+mod cost;
+mod drills;
 mod past;
+mod summary;
 mod tags;
 
 use clap::Subcommand;
@@ -12,11 +15,17 @@ use super::{Global, Outcome};
 /// not be seen; they do not exit with 2, whatever they show.
 #[derive(Debug, Subcommand)]
 pub enum ReportCommand {
+    Cost(cost::CostReportArgs),
+    Drills(drills::DrillsArgs),
+    Summary(summary::SummaryArgs),
     Tags(tags::TagsArgs),
 }
 
 pub async fn run(global: &Global, command: &ReportCommand) -> Outcome {
     match command {
+        ReportCommand::Cost(args) => cost::run(global, args).await,
+        ReportCommand::Drills(args) => drills::run(global, args).await,
+        ReportCommand::Summary(args) => summary::run(global, args).await,
         ReportCommand::Tags(args) => tags::run(global, args).await,
     }
 }

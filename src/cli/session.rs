@@ -111,7 +111,7 @@ impl Session {
         })
     }
 
-    fn workspace(&self) -> Result<&Workspace, Failure> {
+    pub fn workspace(&self) -> Result<&Workspace, Failure> {
         self.loaded
             .workspace
             .as_ref()
@@ -371,7 +371,8 @@ pub fn controls(global: &Global) -> Vec<Control> {
         .collect()
 }
 
-fn want(controls: &[Control], resolved: &Resolved) -> Want {
+/// What plan looks at for these controls.
+pub fn want(controls: &[Control], resolved: &Resolved) -> Want {
     let lifecycle = resolved
         .policies
         .lifecycle

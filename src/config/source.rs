@@ -34,6 +34,11 @@ impl Sources {
         (self.0.len() - 1) as u32
     }
 
+    /// All files that were read, in that order.
+    pub fn all(&self) -> impl Iterator<Item = &Source> {
+        self.0.iter()
+    }
+
     pub fn get(&self, id: u32) -> &Source {
         &self.0[id as usize]
     }

@@ -20,6 +20,8 @@ pub struct Workspace {
     pub lock: Option<Lock>,
     /// Where drill records and report history are kept.
     pub evidence: Option<Evidence>,
+    /// Whom `--notify` tells when it names nobody.
+    pub notify: Option<NotifyTargets>,
     /// The account that pays for the others (AWS Organizations): asked once for all of them.
     pub payer: Option<Payer>,
     /// Blind spots that are known, and end.
@@ -171,6 +173,30 @@ pub struct Lock {
     pub bucket: String,
 }
 
+/// `[notify]`
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NotifyTargets {
+    /// `"sns:TOPIC-ARN"`, `"slack"`, `"url"`: the addresses of the latter two are secrets, and stand in
+    /// the environment variables `OPSCTL_SLACK_WEBHOOK` and `OPSCTL_NOTIFY_URL`.
+    pub targets: Vec<Sourced<String>>,
+    /// When: `"change"`, `"attention"` or `"always"`.
+    #[serde(default)]
+    pub on: NotifyOn,
+}
+
+/// When a notification is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum NotifyOn {
+    /// When the result is another one than the last time.
+    Change,
+    /// When something needs attention, or could not be seen.
+    Attention,
+    #[default]
+    Always,
+}
+
 /// `[payer]`
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -196,6 +222,24 @@ pub struct AcceptUnobserved {
     pub reason: String,
     /// The last day on which it is accepted.
     pub until: Sourced<Day>,
+}
+
+/// Whether it is the ARN of a topic.
+pub fn is_topic_arn(arn: &str) -> bool {
+    Arn::parse(arn).is_some_and(|a| {
+        a.service == "sns" && is_account(a.account) && is_region(a.region) && !a.resource.is_empty()
+    })
+}
+
+impl Evidence {
+    /// What keys begin with: nothing, or something that ends with `/`.
+    pub fn folder(&self) -> String {
+        match self.prefix.as_str() {
+            "" => String::new(),
+            prefix if prefix.ends_with('/') => prefix.to_owned(),
+            prefix => format!("{prefix}/"),
+        }
+    }
 }
 
 fn is_account(text: &str) -> bool {
@@ -356,6 +400,32 @@ impl Workspace {
                     format!(
                         "[{table}] names the environment `{}`, which is not configured",
                         environment.value
+                    ),
+                ));
+            }
+        }
+        for target in self.notify.iter().flat_map(|n| &n.targets) {
+            let topic = target.strip_prefix("sns:");
+            if !matches!(target.value.as_str(), "slack" | "url") && !topic.is_some_and(is_topic_arn)
+            {
+                out.push(
+                    Diagnostic::error(
+                        target.origin,
+                        format!("`{}` is not a target of [notify]", target.value),
+                    )
+                    .with_help("\"sns:TOPIC-ARN\", \"slack\" or \"url\": addresses are secrets, and stand in OPSCTL_SLACK_WEBHOOK and OPSCTL_NOTIFY_URL"),
+                );
+            } else if let Some(arn) = topic.and_then(Arn::parse)
+                && !self
+                    .environments
+                    .values()
+                    .any(|e| e.account.value == arn.account)
+            {
+                out.push(Diagnostic::error(
+                    target.origin,
+                    format!(
+                        "`{}`: no environment has the account {}",
+                        target.value, arn.account
                     ),
                 ));
             }

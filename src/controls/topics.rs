@@ -74,6 +74,11 @@ pub fn managed(resolved: &Resolved) -> String {
     Names::new(resolved).managed
 }
 
+/// What the names of budgets, topics and anomaly subscriptions of an environment begin with.
+pub fn base_name(resolved: &Resolved) -> String {
+    Names::new(resolved).base
+}
+
 /// Plans the topics that one control notifies, with what all controls need of them; `resting` are
 /// those that something planned rests on, whether or not they are selected themselves.
 pub fn plan(

@@ -30,6 +30,7 @@ pub mod rds;
 pub mod record;
 pub mod remove;
 pub mod restore_test;
+pub mod review;
 pub mod scratch;
 pub mod source;
 pub mod spec;

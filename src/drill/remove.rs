@@ -280,6 +280,15 @@ pub async fn remove(
                 if asked_for || copy.status.eq_ignore_ascii_case("deleting") {
                     progress(&copy.status);
                 }
+                // Refused by the service for as long as it has instances, which went before it.
+                if !copy.members.is_empty() {
+                    if began.elapsed() >= settle() {
+                        let why = format!("in it there is still {}", copy.members.join(", "));
+                        return out.ended(Removal::Kept(why));
+                    }
+                    tokio::time::sleep(poll()).await;
+                    continue;
+                }
                 let permit = Permit {
                     target: claim.target.clone(),
                     copy: *copy,
@@ -377,10 +386,8 @@ fn settled(claim: &Claim, now: Timestamp) -> bool {
     if matches!(claim.proof, Proof::TagsOnly) {
         return true;
     }
-    let since = now.duration_since(claim.intent);
-    // A negative length: a clock that was put back. Nothing is lost by believing it for once, as
-    // the caller's patience is limited.
-    Duration::try_from(since).is_ok_and(|since| since >= settle())
+    // Without its sign: a clock that was put back must not keep anybody waiting.
+    now.duration_since(claim.intent).unsigned_abs() >= settle()
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ pub use copies::Place;
 
 use super::chain::{Appended, Bucket, Chain};
 use super::folder::{self, Leftover};
-use super::journal::{Thing, Unfinished};
+use super::journal::{Thing, Unfinished, new_run_id};
 use super::probe::{self, Connection};
 use super::record::{Cleanup, Outcome, Record, now};
 use crate::cloud::Cloud;
@@ -303,7 +303,30 @@ async fn finish(
     let (records, _) = chain.read();
     let written = records.iter().find(|r| r.run_id == run.run_id);
     let sha256 = match written {
-        Some(record) => record.sha256.clone(),
+        Some(record) if record.cleanup.deleted => record.sha256.clone(),
+        // It says that something was left, and that is no longer so.
+        Some(record) => {
+            let record = Record {
+                run_id: new_run_id(),
+                started_at: now(),
+                finished_at: now(),
+                cleanup,
+                timeline: Vec::new(),
+                checks: Vec::new(),
+                measured: Default::default(),
+                result: Outcome::Aborted,
+                reasons: vec![format!(
+                    "no drill: what run {} had left behind was removed",
+                    run.run_id
+                )],
+                ..record.clone()
+            };
+            let bucket = with.bucket.filter(|_| draft.sandbox.is_none());
+            let appended = chain.append(record, bucket).await?;
+            let sha256 = appended.record.sha256.clone();
+            out.records.push(appended);
+            sha256
+        }
         None => {
             let during = run
                 .last_step

@@ -64,6 +64,14 @@ pub fn detect(env: &dyn Fn(&str) -> Option<String>, terminal: bool) -> Trigger {
     if var("CI").is_some() {
         return trigger("ci", login(), host);
     }
+    // Set by the job definitions that `opsctl schedule` writes: cron says nothing of itself.
+    if let Some(scheduler) = var("OPSCTL_SCHEDULE") {
+        let place = host.map_or_else(
+            || scheduler.clone(),
+            |host| format!("{scheduler} on {host}"),
+        );
+        return trigger("schedule", login(), Some(place));
+    }
     // systemd sets INVOCATION_ID for its services; a login shell below one has a terminal.
     if !terminal && var("INVOCATION_ID").is_some() {
         return trigger("schedule", login(), host);
@@ -113,6 +121,19 @@ mod tests {
         );
         assert_eq!(with(&[("GITLAB_CI", "true")]).kind, "ci");
         assert_eq!(with(&[("USER", "ada")]).kind, "user");
+        let cron = with(&[
+            ("OPSCTL_SCHEDULE", "cron"),
+            ("USER", "ada"),
+            ("HOSTNAME", "box"),
+        ]);
+        assert_eq!(
+            (
+                cron.kind.as_str(),
+                cron.name.as_str(),
+                cron.detail.as_deref()
+            ),
+            ("schedule", "ada", Some("cron on box"))
+        );
         assert_eq!(
             with(&[("INVOCATION_ID", "x"), ("USER", "ada")]).kind,
             "schedule"

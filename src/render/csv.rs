@@ -2,6 +2,8 @@
 
 use super::text::{decimal, escape};
 use crate::audit::Audit;
+use crate::drill::review::Review;
+use crate::report::cost::CostReport;
 use crate::report::tags::{Problem, TagReport};
 
 const HEAD: [&str; 15] = [
@@ -115,6 +117,171 @@ pub fn tags(report: &TagReport) -> Result<String, String> {
             ]
         }),
     )
+}
+
+/// Drills of a period, one in each row.
+///
+/// # Errors
+/// What the writer says.
+pub fn drills(review: &Review<'_>) -> Result<String, String> {
+    let seconds = |s: Option<f64>| s.map_or_else(String::new, |s| format!("{s}"));
+    let rows = review.sources.iter().flat_map(|source| {
+        source.records.iter().map(move |r| {
+            [
+                cell(&r.run_id),
+                r.started_at.to_string(),
+                r.finished_at.to_string(),
+                cell(&r.drill),
+                cell(&r.environment),
+                cell(&r.account),
+                cell(&r.source.id),
+                r.result.as_str().to_owned(),
+                seconds(r.measured.time_to_verified_seconds),
+                seconds(r.objective.rto_seconds),
+                seconds(r.measured.recovery_point_age_seconds),
+                seconds(r.objective.rpo_seconds),
+                r.checks.iter().filter(|c| c.passed).count().to_string(),
+                r.checks.len().to_string(),
+                r.cleanup.deleted.to_string(),
+                cell(r.reasons.first().map(String::as_str).unwrap_or_default()),
+                r.sequence.to_string(),
+                r.sha256.clone(),
+                r.sandbox.as_deref().map(cell).unwrap_or_default(),
+            ]
+        })
+    });
+    write(
+        &[
+            "run_id",
+            "started_at",
+            "finished_at",
+            "drill",
+            "environment",
+            "account",
+            "source",
+            "result",
+            "time_to_verified_seconds",
+            "rto_seconds",
+            "recovery_point_age_seconds",
+            "rpo_seconds",
+            "checks_passed",
+            "checks",
+            "copy_removed",
+            "reason",
+            "number",
+            "sha256",
+            "rehearsal_in",
+        ],
+        rows,
+    )
+}
+
+const COST_HEAD: [&str; 10] = [
+    "environment",
+    "account",
+    "currency",
+    "month",
+    "split",
+    "name",
+    "month_to_date",
+    "previous_same_days",
+    "previous_full_month",
+    "change",
+];
+
+/// Costs in long form: the total, each day, service, region and tag value on a line of its own. What
+/// is not known is empty, never 0.
+///
+/// # Errors
+/// What the writer says.
+pub fn cost(report: &CostReport) -> Result<String, String> {
+    let mut rows: Vec<[String; 10]> = Vec::new();
+    for entry in &report.cost {
+        let mut push = |split: &str, name: &str, amounts: [&Option<String>; 4]| {
+            let [now, same, full, change] =
+                amounts.map(|a| amount(a.as_deref().unwrap_or_default()));
+            rows.push([
+                cell(entry.environment.as_deref().unwrap_or("(all)")),
+                cell(entry.account.as_deref().unwrap_or_default()),
+                cell(&entry.currency),
+                cell(entry.month.as_deref().unwrap_or_default()),
+                split.to_owned(),
+                cell(name),
+                now,
+                same,
+                full,
+                change,
+            ]);
+        };
+        let none = None;
+        push(
+            "total",
+            "",
+            [
+                &entry.month_to_date,
+                &entry.previous_same_days,
+                &entry.previous_full_month,
+                &entry.change,
+            ],
+        );
+        push("budget", "", [&entry.budget, &none, &none, &none]);
+        push(
+            "forecast",
+            "month end",
+            [&entry.forecast_month_end, &none, &none, &none],
+        );
+        push(
+            "forecast",
+            "low",
+            [&entry.forecast_low, &none, &none, &none],
+        );
+        push(
+            "forecast",
+            "high",
+            [&entry.forecast_high, &none, &none, &none],
+        );
+        for service in &entry.by_service {
+            push(
+                "service",
+                &service.name,
+                [
+                    &service.month_to_date,
+                    &service.previous_same_days,
+                    &service.previous_full_month,
+                    &service.change,
+                ],
+            );
+        }
+        for region in &entry.by_region {
+            push(
+                "region",
+                &region.name,
+                [
+                    &region.month_to_date,
+                    &none,
+                    &region.previous_full_month,
+                    &none,
+                ],
+            );
+        }
+        for (key, values) in &entry.by_tag {
+            for value in values {
+                push(
+                    &format!("tag:{}", escape(key)),
+                    &value.value,
+                    [&value.month_to_date, &none, &none, &none],
+                );
+            }
+        }
+        for day in &entry.daily {
+            push(
+                "day",
+                &day.date.to_string(),
+                [&Some(day.amount.clone()), &none, &none, &none],
+            );
+        }
+    }
+    write(&COST_HEAD, rows.into_iter())
 }
 
 fn write<const N: usize>(

@@ -206,7 +206,8 @@ pub(super) fn basis(report: &TagReport) -> String {
     let spend = &report.spend;
     let mut text = match (&spend.as_of, money(&spend.month_to_date)) {
         (Some(day), Some(total)) => {
-            let behind = money(&spend.behind_checked).unwrap_or_default();
+            let behind =
+                money(&spend.behind_checked).unwrap_or_else(|| "an unknown part".to_owned());
             format!(
                 "{total} {} from the 1st of the month to {}; resources that were judged stand for {behind} of it.",
                 currency(report),

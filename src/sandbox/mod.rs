@@ -3,6 +3,7 @@
 
 pub mod alarms;
 pub mod backups;
+mod health;
 pub mod ledger;
 pub mod metrics;
 mod money;
@@ -664,6 +665,10 @@ impl Cloud for Sandbox {
     }
 
     fn objects(&self) -> &dyn crate::cloud::store::ObjectStore {
+        self
+    }
+
+    fn health(&self) -> &dyn crate::cloud::health::Health {
         self
     }
 

@@ -12,6 +12,8 @@ POST /_opsctl/rds with any of these; DELETE puts everything back:
     quotas          {"DBInstances": 40, ...}: what may be there
     clock           seconds by which AWS's clock differs from this machine's: Date headers and creation times
     rename          {"old": "new"}, at once, as ModifyDBInstance does after a while
+    settle          the name of an instance that is available from now on
+    forget          the name of an instance whose snapshots are all gone
 """
 import datetime
 import email.utils
@@ -45,6 +47,13 @@ def door(method, asked, account):
                 database = backend.databases.pop(old)
                 database.db_instance_identifier = new
                 backend.databases[new] = database
+    for backend in rds_backends[account].values() if {"settle", "forget"} & set(asked) else ():
+        if asked.get("settle") and asked["settle"] in backend.databases:
+            database = backend.databases[asked["settle"]]
+            database.status, database.phases, database.instance_create_time = "available", [], database.created
+        for name in [n for n, s in backend.database_snapshots.items() if s.db_instance_identifier == asked.get("forget")]:
+            del backend.database_snapshots[name]
+    asked = {key: value for key, value in asked.items() if key not in ("settle", "forget")}
     if unknown := set(asked) - set(USUAL):
         raise ValueError(f"no such setting: {sorted(unknown)}")
     settings.update(asked)

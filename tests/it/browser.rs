@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::emulator;
+use crate::report_drills as drills;
 use crate::support::{Ran, WORKSPACE, opsctl, project, ran};
 
 /// Rows of the page that must not freeze.
@@ -69,6 +70,68 @@ fn many(folder: &Path) -> Value {
     json!({"file": "tags-many.html", "rows": MANY})
 }
 
+/// The other reports, in the sandbox and on a year of drills: whole, broken, and hostile.
+fn others(folder: &Path, dir: &Path) -> Vec<Value> {
+    let mut pages = Vec::new();
+    let mut page = |dir: &Path, name: &str, args: &[&str], hostile: bool| {
+        let path = folder.join(format!("{name}.html"));
+        let path = path.to_str().unwrap();
+        let ran = opsctl(
+            dir,
+            &[&["report"], args, &["--format", "html", "-o", path]].concat(),
+        );
+        assert!([0, 3].contains(&ran.code), "{name}: {}", ran.stderr);
+        pages.push(json!({"file": format!("{name}.html"), "hostile": hostile}));
+    };
+    for scenario in ["findash", "dartsyn"] {
+        let sandbox = ["--sandbox", scenario];
+        page(
+            dir,
+            &format!("cost-{scenario}"),
+            &[&["cost"], &sandbox[..]].concat(),
+            false,
+        );
+        // The second one has something to compare with.
+        opsctl(dir, &[&["report", "summary"], &sandbox[..]].concat());
+        page(
+            dir,
+            &format!("summary-{scenario}"),
+            &[&["summary"], &sandbox[..]].concat(),
+            false,
+        );
+    }
+    page(
+        dir,
+        "summary-denied",
+        &["summary", "--sandbox", "findash-denied"],
+        false,
+    );
+    let shop = drills::shop();
+    page(shop.path(), "cost-unknown", &["cost"], false);
+    page(shop.path(), "drills-none", &["drills"], false);
+    drills::year(shop.path());
+    page(shop.path(), "drills", &["drills"], false);
+    let evidence = shop.path().join(".opsctl/evidence");
+    let one = std::fs::read_dir(&evidence)
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .find(|p| p.extension().is_some_and(|e| e == "json"))
+        .unwrap();
+    std::fs::remove_file(one).unwrap();
+    page(shop.path(), "drills-broken", &["drills"], false);
+    let hostile = drills::shop();
+    let mut record = drills::record("orders", "rds:orders-prod", 1, "failed", 10);
+    let text = "<script>hacked=1</script>\u{202e}\"'><img src=x onerror=hacked=1>";
+    record.drill = text.to_owned();
+    record.reasons = vec![text.to_owned(), text.to_owned()];
+    record.checks[0].sql = text.to_owned();
+    record.timeline[0].step = text.to_owned();
+    record.cleanup.proof = vec![text.to_owned()];
+    drills::keep(hostile.path(), vec![record]);
+    page(hostile.path(), "drills-hostile", &["drills"], true);
+    pages
+}
+
 #[test]
 fn every_page_works_in_a_browser() {
     let folder = folder();
@@ -91,6 +154,7 @@ fn every_page_works_in_a_browser() {
     pages.push(hostile);
     pages.push(many(&folder));
     drop(moto);
+    pages.extend(others(&folder, dir.path()));
 
     let list = folder.join("pages.json");
     std::fs::write(&list, json!(pages).to_string()).unwrap();

@@ -9,6 +9,7 @@ use opsctl::inventory::Observed;
 use opsctl::model::lifecycle::*;
 use opsctl::model::{ResourceType, Tags};
 use opsctl::sandbox::Sandbox;
+use opsctl::sandbox::backups::BackupSeed;
 use opsctl::sandbox::world::{Account, BucketItem, Item, World};
 
 use crate::emulator::{ACCOUNT, Emulator, ministack, moto};
@@ -87,6 +88,80 @@ async fn contract(cloud: &dyn Cloud, lies: Lies) {
     locking(cloud, &target).await;
     observing(cloud, &target).await;
     assert!(cloud.meter().snapshot().requests > 10);
+}
+
+/// Settings of a bucket and metrics of our own, on both sides of the door.
+async fn settings(cloud: &dyn Cloud, target: &Target) {
+    use opsctl::cloud::{MetricPoint, SeriesQuery, TimeSpan};
+    use opsctl::drill::metrics;
+    use opsctl::model::settings::Versioning;
+    let state = async |name: &str| {
+        let none = BTreeSet::new();
+        match cloud.read_settings(target, &bucket(name), &none).await {
+            Observed::Known(reading) => reading.settings.versioning,
+            Observed::Absent => None,
+            Observed::Unknown(e) => panic!("{e}"),
+        }
+    };
+    assert_eq!(state("plain-one").await, Some(Versioning::Off));
+    assert_eq!(state("no-such-bucket-anywhere").await, None);
+    let on = |name: &str| Call::EnableVersioning {
+        region: REGION.into(),
+        bucket: name.into(),
+    };
+    for _ in 0..2 {
+        cloud
+            .execute(target, &on("plain-one"))
+            .await
+            .remove(0)
+            .unwrap();
+        assert_eq!(state("plain-one").await, Some(Versioning::Enabled));
+    }
+    assert_eq!(state("plain-two").await, Some(Versioning::Off));
+    let gone = cloud.execute(target, &on("no-such-bucket-anywhere")).await;
+    assert_eq!(gone[0].as_ref().unwrap_err().code, "NoSuchBucket");
+    let table = Subject {
+        arn: format!("arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/none"),
+        kind: ResourceType::DYNAMODB_TABLE,
+        name: "none".into(),
+        region: REGION.into(),
+    };
+    let none = BTreeSet::new();
+    let reading = cloud.read_settings(target, &table, &none).await;
+    assert_eq!(reading, Observed::Absent);
+    let database = Subject {
+        arn: format!("arn:aws:rds:{REGION}:{ACCOUNT}:db:none"),
+        kind: ResourceType::RDS_INSTANCE,
+        name: "none".into(),
+        region: REGION.into(),
+    };
+    let reading = cloud.read_settings(target, &database, &none).await;
+    assert_eq!(reading, Observed::Absent);
+
+    let metric = |drill: &str| metrics::metric(metrics::PASSED, "shop", "prod", drill);
+    let points = [("orders", 1.0), ("carts", 0.0)].map(|(drill, value)| MetricPoint {
+        metric: metric(drill),
+        value,
+        unit: "Count",
+    });
+    cloud.put_metrics(target, REGION, &points).await.unwrap();
+    let now = jiff::Timestamp::now();
+    let hour = jiff::SignedDuration::from_hours(1);
+    let span = TimeSpan {
+        from: now - hour,
+        to: now + hour,
+    };
+    let queries = ["orders", "carts", "none"].map(|drill| SeriesQuery {
+        metric: metric(drill),
+        statistic: "Maximum".into(),
+        period: 60,
+    });
+    let found = cloud.metric_data(target, REGION, &queries, &span).await;
+    let values: Vec<Vec<f64>> = found
+        .into_iter()
+        .map(|series| series.unwrap().into_iter().map(|(_, v)| v).collect())
+        .collect();
+    assert_eq!(values, [vec![1.0], vec![0.0], vec![]]);
 }
 
 async fn tagging(cloud: &dyn Cloud, target: &Target) {
@@ -363,8 +438,8 @@ pub fn run(future: impl Future<Output = ()>) {
         .block_on(future);
 }
 
-#[test]
-fn the_sandbox_keeps_the_contract() {
+/// Two empty buckets and a queue, without anything.
+fn plain_world() -> World {
     let mut account = Account {
         id: ACCOUNT.into(),
         ..Account::default()
@@ -378,6 +453,11 @@ fn the_sandbox_keeps_the_contract() {
                 ..BucketItem::default()
             },
         );
+        let off = BackupSeed {
+            versioning: opsctl::model::settings::Versioning::Off,
+            ..BackupSeed::default()
+        };
+        account.protection.insert(subject.arn.clone(), off);
         account.resources.insert(
             subject.arn,
             Item {
@@ -398,14 +478,18 @@ fn the_sandbox_keeps_the_contract() {
             tags: Tags::new(),
         },
     );
-    let world = World {
+    World {
         scenario: "contract".into(),
         seed: String::new(),
         accounts: [("prod".to_owned(), account)].into(),
         locks: Default::default(),
-    };
+    }
+}
+
+#[test]
+fn the_sandbox_keeps_the_contract() {
     run(contract(
-        &Sandbox::in_memory(world),
+        &Sandbox::in_memory(plain_world()),
         Lies {
             minimum_size: false,
             v1: false,
@@ -441,4 +525,13 @@ fn ministack_keeps_the_contract() {
             lenient: true,
         },
     ));
+}
+
+#[test]
+fn settings_and_metrics_are_the_same_on_both_sides() {
+    run(settings(&Sandbox::in_memory(plain_world()), &target()));
+    let emulator = moto();
+    emulator.python("seed_plain.py", &["--contract"]);
+    run(settings(&aws(&emulator), &target()));
+    assert_eq!(emulator.violations(), Vec::<String>::new());
 }

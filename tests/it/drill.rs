@@ -18,7 +18,7 @@ use opsctl::drill::tools::{INSTALL, Tools};
 use crate::emulator::{Emulator, moto};
 use crate::support::{self, Ran, json, project};
 
-const BUCKET: &str = "acme-dumps";
+pub const BUCKET: &str = "acme-dumps";
 
 fn tools() -> Tools {
     Tools::find(true)
@@ -28,7 +28,7 @@ fn tools() -> Tools {
 }
 
 /// A folder that the user of the scratch PostgreSQL can pass through.
-fn open_folder() -> TempDir {
+pub fn open_folder() -> TempDir {
     let dir = tempfile::Builder::new()
         .prefix("it")
         .tempdir_in("/tmp")
@@ -38,15 +38,15 @@ fn open_folder() -> TempDir {
 }
 
 /// Dumps of one small database, made once for all tests.
-struct Dumps(TempDir);
+pub struct Dumps(TempDir);
 
 impl Dumps {
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 }
 
-fn dumps() -> &'static Dumps {
+pub fn dumps() -> &'static Dumps {
     static DUMPS: OnceLock<Dumps> = OnceLock::new();
     DUMPS.get_or_init(|| {
         tokio::runtime::Builder::new_multi_thread()
@@ -201,7 +201,7 @@ fn drills(names: &[&str], more: &str) -> TempDir {
     ])
 }
 
-fn put(emulator: &Emulator, name: &str, args: &[&str]) {
+pub fn put(emulator: &Emulator, name: &str, args: &[&str]) {
     let path = dumps().path(name);
     let key = format!("{name}/2026-11-22.dump");
     let mut all = vec!["put", BUCKET, key.as_str(), path.to_str().unwrap()];
@@ -210,7 +210,7 @@ fn put(emulator: &Emulator, name: &str, args: &[&str]) {
 }
 
 /// The binary with a temporary folder of its own; nothing may be left in that.
-fn drill(emulator: &Emulator, dir: &Path, scratch: &Path, args: &[&str]) -> Ran {
+pub fn drill(emulator: &Emulator, dir: &Path, scratch: &Path, args: &[&str]) -> Ran {
     let mut command = emulator.command(dir, args);
     command.env("TMPDIR", scratch);
     support::ran(command.output().unwrap())

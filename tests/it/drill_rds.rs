@@ -97,15 +97,22 @@ impl Server {
     }
 
     /// Does what RDS would: takes over every master password that a drill sets. Gives those that came.
-    fn follow(&self, requests: PathBuf) -> (Arc<AtomicBool>, std::thread::JoinHandle<Vec<String>>) {
+    pub fn follow(
+        &self,
+        requests: PathBuf,
+    ) -> (Arc<AtomicBool>, std::thread::JoinHandle<Vec<String>>) {
         let stop = Arc::new(AtomicBool::new(false));
         let (flag, connection) = (Arc::clone(&stop), Arc::clone(&self.connection));
         let handle = self.runtime.handle().clone();
         let thread = std::thread::spawn(move || {
             let mut seen: Vec<String> = Vec::new();
+            let mut at = 0;
             while !flag.load(Ordering::SeqCst) {
                 let text = std::fs::read_to_string(&requests).unwrap_or_default();
-                for line in text.lines() {
+                let whole = text.rfind('\n').map_or(0, |end| end + 1);
+                let new = text.get(at..whole).unwrap_or_default().to_owned();
+                at = whole;
+                for line in new.lines() {
                     let Ok(line) = serde_json::from_str::<Value>(line) else {
                         continue;
                     };

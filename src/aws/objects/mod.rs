@@ -33,7 +33,8 @@ pub async fn execute(session: &Session, region: &Region, call: &Call) -> Result<
         Call::CreateTopic { .. }
         | Call::SetTopicPolicy { .. }
         | Call::Subscribe { .. }
-        | Call::DeleteTopic { .. } => topics::execute(session, region, call).await,
+        | Call::DeleteTopic { .. }
+        | Call::Publish { .. } => topics::execute(session, region, call).await,
         Call::PutMetricAlarm { .. }
         | Call::PutCompositeAlarm { .. }
         | Call::SetAlarmState { .. }

@@ -160,6 +160,16 @@ pub async fn execute(_session: &Session, region: &Region, call: &Call) -> Result
             subscription,
             ..
         } => subscribe(region, topic, subscription).await,
+        Call::Publish {
+            topic,
+            subject,
+            message,
+            ..
+        } => {
+            let call = region.sns().publish().topic_arn(topic);
+            let call = call.subject(subject).message(message);
+            call.send().await.named("sns:Publish").map(drop)
+        }
         Call::DeleteTopic { arn, .. } => {
             let call = region.sns().delete_topic().topic_arn(arn);
             match call.send().await.named("sns:DeleteTopic").map(drop) {

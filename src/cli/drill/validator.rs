@@ -6,8 +6,9 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::{Opened, RunArgs, Shown, emit_records, head, swept, triggered_by, view};
+use super::{Opened, RunArgs, Shown, emit_records, head, swept, tell, triggered_by, view};
 use crate::cli::context::{Interrupt, Progress};
+use crate::cli::notify::Notifier;
 use crate::cli::{Failure, Format, Global, Outcome, exit};
 use crate::cloud::restore_tests::{RestoreJob, RestoreTests};
 use crate::cloud::{CloudError, Target};
@@ -358,6 +359,7 @@ pub(super) async fn validate(global: &Global, args: &RunArgs) -> Outcome {
             "AWS Backup restores none of the sources in question: rds:, aurora: and dynamodb: only",
         ));
     }
+    let notifier = Notifier::new(&args.notify, &opened.session)?;
     opened.guard().await?;
     let bucket = swept(global, &opened).await?;
     let looked = match &args.restore_job {
@@ -413,17 +415,18 @@ pub(super) async fn validate(global: &Global, args: &RunArgs) -> Outcome {
         }
     }
     drop(listener);
-    for failure in &refused {
-        global.print_failure(failure);
-    }
     for blind in &looked.blind {
-        global.print_failure(&Failure::new(format!(
+        refused.push(Failure::new(format!(
             "{}: the restore jobs cannot be listed: {}",
             blind.environment, blind.error
         )));
     }
+    for failure in &refused {
+        global.print_failure(failure);
+    }
+    let failures = refused.len() > looked.blind.len();
     let unobserved: Vec<Value> = looked.blind.iter().map(Blind::document).collect();
-    let found_nothing = views.is_empty() && refused.is_empty() && looked.blind.is_empty();
+    let found_nothing = views.is_empty() && refused.is_empty();
     match (&global.format, views.is_empty()) {
         (Format::Json, true) => {
             let mut document = head(global, Some(&opened));
@@ -445,12 +448,17 @@ pub(super) async fn validate(global: &Global, args: &RunArgs) -> Outcome {
         )?,
     }
     let any = |result: Result_| views.iter().any(|v| v.record.result == result);
-    Ok(match interrupt.code() {
+    let code = match interrupt.code() {
         Some(code) => code,
-        None if !refused.is_empty() || any(Result_::Aborted) => exit::FAILED,
+        None if failures || any(Result_::Aborted) => exit::FAILED,
         None if views.iter().any(|v| v.upload_error.is_some()) => exit::FAILED,
         None if !looked.blind.is_empty() => exit::BLIND,
         None if any(Result_::Failed) || any(Result_::MissedObjective) => exit::ATTENTION,
         None => exit::OK,
-    })
+    };
+    // A look that found nothing to do is no result.
+    if found_nothing {
+        return Ok(code);
+    }
+    Ok(tell(global, &opened, notifier, &views, &refused, code).await)
 }

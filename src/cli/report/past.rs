@@ -23,7 +23,8 @@ impl<'a> Past<'a> {
             (None, None) => Source::Aws,
         };
         let cloud = session.cloud.as_ref();
-        let bucket = match evidence::place(global, &session.loaded, cloud).await {
+        let bucket = match evidence::place(global.sandbox.as_deref(), &session.loaded, cloud).await
+        {
             Ok(found) => found.map(|e| BucketHistory {
                 store: cloud.objects(),
                 place: e.place,

@@ -123,10 +123,10 @@ fn is_backup_bucket(policy: &Backups, resource: &Resource) -> Matched {
     match &policy.versioned_buckets {
         Some(matches) => matches.resource(resource),
         None => {
-            let like = |glob: &&str| {
+            let like = |glob: &str| {
                 globset::Glob::new(glob).is_ok_and(|g| g.compile_matcher().is_match(&resource.name))
             };
-            match BACKUP_BUCKETS.iter().any(|glob| like(&glob)) {
+            match BACKUP_BUCKETS.into_iter().any(like) {
                 true => Matched::Yes,
                 false => Matched::No,
             }

@@ -66,6 +66,8 @@ fn ago(hours: i64) -> Timestamp {
     now() - SignedDuration::from_hours(hours)
 }
 
+type Spoil = fn(&mut DatabaseFact);
+
 /// A database as the policy wants it.
 fn good() -> DatabaseFact {
     DatabaseFact {
@@ -216,7 +218,7 @@ fn switching_backups_on_is_an_outage() {
 #[test]
 fn what_stands_in_the_way_is_a_finding_and_no_change() {
     let resolved = resolved(POLICY);
-    let cases: [(&str, fn(&mut DatabaseFact)); 4] = [
+    let cases: [(&str, Spoil); 4] = [
         ("DBInstanceClass", |f| {
             f.pending = BTreeSet::from(["DBInstanceClass".to_owned()]);
         }),
@@ -255,7 +257,7 @@ fn a_retention_that_waits_counts_as_set() {
 fn members_replicas_and_copies_are_nobodys_source() {
     let weak = |fact: &mut DatabaseFact| fact.settings.deletion_protection = Some(false);
     let resolved = resolved(POLICY);
-    let cases: [fn(&mut DatabaseFact); 3] = [
+    let cases: [Spoil; 3] = [
         |f| f.cluster = Some("main".into()),
         |f| f.replica_of = Some("primary".into()),
         |f| f.status = "deleting".into(),

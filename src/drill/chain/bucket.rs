@@ -71,7 +71,8 @@ impl Bucket<'_> {
         }
     }
 
-    pub(super) fn url(&self, record: &Record) -> String {
+    /// Where a record lies.
+    pub fn url(&self, record: &Record) -> String {
         format!("s3://{}/{}", self.place.bucket, self.key(record.sequence))
     }
 
@@ -133,7 +134,7 @@ impl Bucket<'_> {
     }
 
     /// Until when an object may not be deleted, where the bucket locks what is put into it.
-    pub(super) async fn retained(&self, record: &Record) -> Option<String> {
+    pub async fn retained(&self, record: &Record) -> Option<String> {
         let head = self
             .store
             .head_object(&self.place, &self.key(record.sequence))
@@ -185,11 +186,11 @@ impl Bucket<'_> {
         Ok(tip)
     }
 
-    /// Whether the chain in the bucket holds, and the one on disk is a part of it.
+    /// The records that are there in order, and what is not as it was written.
     ///
     /// # Errors
-    /// It could not be read.
-    pub async fn verify(&self, local: &[Record]) -> Result<Verified, String> {
+    /// The bucket could not be read.
+    pub async fn look(&self) -> Result<(Vec<Record>, Vec<String>), String> {
         use futures::stream::{self, StreamExt};
         let numbers = self.numbers().await?;
         let mut records = Vec::new();
@@ -208,7 +209,26 @@ impl Bucket<'_> {
                 Err(e) => broken.push(format!("{}: {e}", self.key(number))),
             }
         }
-        broken.extend(links(&records, None));
+        Ok((records, broken))
+    }
+
+    /// Whether the chain in the bucket holds, and the one on disk is a part of it.
+    ///
+    /// # Errors
+    /// It could not be read.
+    pub async fn verify(&self, local: &[Record]) -> Result<Verified, String> {
+        let (records, broken) = self.look().await?;
+        Ok(self.held_against(&records, broken, local))
+    }
+
+    /// [`Bucket::verify`], of what [`Bucket::look`] has read.
+    pub fn held_against(
+        &self,
+        records: &[Record],
+        mut broken: Vec<String>,
+        local: &[Record],
+    ) -> Verified {
+        broken.extend(links(records, None));
         for record in local {
             let there = records.iter().find(|r| r.sequence == record.sequence);
             match there {
@@ -223,12 +243,12 @@ impl Bucket<'_> {
                 )),
             }
         }
-        Ok(Verified {
+        Verified {
             chain: format!("s3://{}/{}", self.place.bucket, self.prefix),
             records: records.len() as u64,
             newest: records.last().map(|r| r.run_id.clone()),
             broken,
-        })
+        }
     }
 
     /// Hands out the records from the newest on, until `enough` says so. One that is not as it was

@@ -333,6 +333,7 @@ fn stop_of(unmade: Unmade) -> Stop {
     let backup = [
         "InvalidDBSnapshotState",
         "DBSnapshotNotFound",
+        "DBSnapshotNotFoundFault",
         "InvalidDBClusterSnapshotStateFault",
         "DBClusterSnapshotNotFoundFault",
         "InvalidRestoreFault",

@@ -447,7 +447,7 @@ pub fn bars(percents: &[Option<Decimal>]) -> Value {
     ))
 }
 
-fn html(raw: &str) -> String {
+pub(super) fn html(raw: &str) -> String {
     escape(raw)
         .replace('&', "&amp;")
         .replace('<', "&lt;")

@@ -36,8 +36,12 @@
 //!   sorted by comes along with its text.
 
 pub mod chart;
+pub mod cost;
+pub mod drills;
+pub mod summary;
 pub mod table;
 pub mod tags;
+pub mod timeline;
 
 use base64::Engine;
 use jiff::Timestamp;
@@ -48,14 +52,20 @@ use sha2::{Digest, Sha256};
 
 use super::text::escape;
 
-const STYLE: &str = include_str!("templates/style.css");
+const STYLE: &str = concat!(
+    include_str!("templates/style.css"),
+    include_str!("templates/sheets.css")
+);
 const SCRIPT: &str = include_str!("templates/script.js");
 
 /// All templates, by the name by which they extend and import each other.
 const TEMPLATES: &[(&str, &str)] = &[
     ("page.html", include_str!("templates/page.html")),
     ("parts.html", include_str!("templates/parts.html")),
+    ("summary.html", include_str!("templates/summary.html")),
     ("tags.html", include_str!("templates/tags.html")),
+    ("cost.html", include_str!("templates/cost.html")),
+    ("drills.html", include_str!("templates/drills.html")),
     #[cfg(test)]
     ("sample.html", include_str!("templates/sample.html")),
 ];

@@ -157,6 +157,9 @@ pub struct Table {
     pub aside: String,
     pub columns: Vec<Column>,
     pub rows: Vec<Vec<Cell>>,
+    /// Where there is no room its rows become blocks: for long texts in few columns. Tables of more
+    /// than four columns always do.
+    pub stack: bool,
 }
 
 /// A table that may have tens of thousands of rows: all of them as data, the first as markup.

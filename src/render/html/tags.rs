@@ -188,7 +188,7 @@ fn figures(report: &TagReport) -> Vec<Figure> {
             ..Figure::default()
         },
         Figure {
-            label: "Nobody's".to_owned(),
+            label: "Without an owner".to_owned(),
             value: number(report.summary.without_owner),
             text: "not compliant, and no tag says whose they are".to_owned(),
             lesser: true,

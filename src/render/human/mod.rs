@@ -5,9 +5,12 @@ mod audit;
 mod change;
 mod columns;
 mod cost;
+mod doctor;
 mod drill;
+mod drill_report;
 mod explain;
 mod report;
+mod summary;
 mod tags;
 mod unobserved;
 
@@ -16,8 +19,11 @@ pub use apply::apply;
 pub use audit::audit;
 pub(in crate::render) use cost::{aside, price_ahead};
 pub use cost::{cost, cost_explained};
+pub use doctor::doctor;
 pub use drill::{drill_list, drill_plans, drill_swept, drill_verified, drills};
+pub use drill_report::drill_report;
 pub use explain::{catalog, explain};
+pub use summary::summary_report;
 pub use tags::tags;
 
 use super::alarms::Digest;

@@ -16,7 +16,7 @@ pub fn drills(views: &[DrillView]) -> String {
     out
 }
 
-fn one(out: &mut String, view: &DrillView) {
+pub(super) fn one(out: &mut String, view: &DrillView) {
     let record = &view.record;
     out.push_str(&format!(
         "## Restore drill {}: {}\n\n",

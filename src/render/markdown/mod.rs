@@ -7,18 +7,24 @@ mod apply;
 mod audit;
 mod block;
 mod cost;
+mod doctor;
 mod drill;
+mod drill_report;
 pub(super) mod escape;
 mod explain;
 mod plan;
+mod summary;
 mod tags;
 
 pub use apply::apply;
 pub use audit::audit;
 pub use cost::{cost, cost_explained};
+pub use doctor::doctor;
 pub use drill::{drill_list, drill_plans, drill_swept, drill_verified, drills};
+pub use drill_report::drill_report;
 pub use explain::{catalog, explain, help};
 pub use plan::plan;
+pub use summary::summary;
 pub use tags::tags;
 
 use std::collections::BTreeMap;

@@ -248,6 +248,9 @@ impl<'a> Earlier<'a> {
             trend.since = Some(format!("{since:.0}"));
             trend.new = Some(new);
             trend.fixed = inputs.only.is_none().then_some(fixed);
+        } else {
+            // Said once, not for each.
+            trend.not_compared.clear();
         }
         trend
     }

@@ -14,7 +14,7 @@ use crate::audit::compliance::{Judged, percent};
 use crate::config::policy::TagPolicy;
 use crate::cost::{CostEntry, TagStatus};
 use crate::inventory::Resource;
-use crate::model::Arn;
+use crate::model::{Arn, Control};
 
 /// Services as ARNs name them, and as bills do.
 ///
@@ -95,8 +95,11 @@ fn group(resource: &Resource) -> Option<usize> {
 
 /// What one resource of a service costs, by environment.
 pub(super) struct Weights {
-    /// Of each environment, by service; `None`: its costs are not known.
-    each: Vec<Option<BTreeMap<usize, Decimal>>>,
+    /// Of each environment, by service; `None`: its costs are not known, or its resources could not
+    /// all be seen, so that those that were would get the share of the others too.
+    each: Vec<Option<BTreeMap<usize, Option<Decimal>>>>,
+    /// Services that could not be seen in full, with their environments.
+    unseen: BTreeSet<(String, String)>,
     /// Why there are none at all.
     none: Option<String>,
 }
@@ -105,6 +108,7 @@ impl Weights {
     pub fn of(inputs: &Inputs<'_>) -> Weights {
         let nothing = |why: &str| Weights {
             each: inputs.environments.iter().map(|_| None).collect(),
+            unseen: BTreeSet::new(),
             none: Some(why.to_owned()),
         };
         let Some(costs) = &inputs.costs else {
@@ -124,14 +128,23 @@ impl Weights {
         if currencies.len() > 1 {
             return nothing("the environments pay in different currencies");
         }
-        let mut each: Vec<Option<BTreeMap<usize, Decimal>>> =
+        let mut each: Vec<Option<BTreeMap<usize, Option<Decimal>>>> =
             inputs.environments.iter().map(|_| None).collect();
+        let mut all_unseen = BTreeSet::new();
         for (members, entry) in pools(inputs, &costs.entries) {
             if amount(&entry.month_to_date).is_none() {
                 continue;
             }
             let mut seen: BTreeMap<usize, u64> = BTreeMap::new();
+            let mut unseen: BTreeSet<usize> = BTreeSet::new();
             for index in &members {
+                for gap in &inputs.environments[*index].inventory.gaps {
+                    let service = gap.operation.split(':').next().unwrap_or_default();
+                    if let Some(group) = of_arn(service).filter(|_| gap.control == Control::Tags) {
+                        unseen.insert(group);
+                        all_unseen.insert((service.to_owned(), gap.environment.clone()));
+                    }
+                }
                 for resource in &inputs.environments[*index].inventory.resources {
                     if let Some(group) = group(resource) {
                         *seen.entry(group).or_default() += 1;
@@ -147,26 +160,33 @@ impl Weights {
                     *spent.entry(group).or_default() += amount.max(Decimal::ZERO);
                 }
             }
-            let weights: BTreeMap<usize, Decimal> = seen
+            let weights: BTreeMap<usize, Option<Decimal>> = seen
                 .into_iter()
                 .map(|(group, count)| {
                     let spent = spent.get(&group).copied().unwrap_or_default();
-                    (group, spent / Decimal::from(count))
+                    let known = !unseen.contains(&group);
+                    (group, known.then(|| spent / Decimal::from(count)))
                 })
                 .collect();
             for index in members {
                 each[index] = Some(weights.clone());
             }
         }
-        Weights { each, none: None }
+        Weights {
+            each,
+            unseen: all_unseen,
+            none: None,
+        }
     }
 
-    /// What a resource costs this month: nothing where its service is on no bill; `None` where the
-    /// costs of its environment are not known.
+    /// What a resource costs this month: nothing where its service is on no bill; `None` where that is
+    /// not known.
     pub fn of_resource(&self, environment: usize, resource: &Resource) -> Option<Decimal> {
         let weights = self.each.get(environment)?.as_ref()?;
-        let weight = group(resource).and_then(|group| weights.get(&group));
-        Some(weight.copied().unwrap_or_default())
+        match group(resource).and_then(|group| weights.get(&group)) {
+            Some(weight) => *weight,
+            None => Some(Decimal::ZERO),
+        }
     }
 }
 
@@ -280,7 +300,7 @@ pub(super) fn weigh(
     let close = |map: BTreeMap<String, Tally>| -> BTreeMap<String, WeighedShare> {
         map.into_iter().map(|(k, t)| (k, t.close())).collect()
     };
-    let spend = spend(inputs, weights, overall.spend);
+    let spend = spend(inputs, weights, (!overall.blind).then_some(overall.spend));
     let mut weighed = Weighed {
         overall: overall.close(),
         by_environment: close(environments),
@@ -356,7 +376,8 @@ fn measured(inputs: &Inputs<'_>, key: &str, share: &mut WeighedShare) {
 }
 
 /// What all of it costs, and what no judged resource stands for.
-fn spend(inputs: &Inputs<'_>, weights: &Weights, behind: Decimal) -> Spend {
+/// `behind`: what judged resources stand for, where that is known.
+fn spend(inputs: &Inputs<'_>, weights: &Weights, behind: Option<Decimal>) -> Spend {
     let Some(costs) = inputs.costs.as_ref().filter(|_| weights.none.is_none()) else {
         return Spend {
             note: weights.none.clone(),
@@ -440,14 +461,26 @@ fn spend(inputs: &Inputs<'_>, weights: &Weights, behind: Decimal) -> Spend {
     };
     out.elsewhere = in_order(elsewhere);
     out.regions_not_looked_at = in_order(outside);
+    let mut notes = Vec::new();
     if unknown.is_empty() {
         out.month_to_date = Some(cents(total));
-        out.behind_checked = Some(cents(behind));
+        out.behind_checked = behind.map(cents);
     } else {
         let names: Vec<&str> = unknown.into_iter().collect();
+        notes.push(format!("there is no cost data of {}", names.join(", ")));
+    }
+    let unseen: Vec<String> = weights
+        .unseen
+        .iter()
+        .map(|(service, environment)| format!("{service} in {environment}"))
+        .collect();
+    if !unseen.is_empty() {
+        notes.push(format!("{} could not be seen in full", unseen.join(", ")));
+    }
+    if !notes.is_empty() {
         out.note = Some(format!(
-            "there is no cost data of {}: what it is part of has no weight",
-            names.join(", ")
+            "{}: what it is part of has no weight",
+            notes.join("; ")
         ));
     }
     out

@@ -1,31 +1,16 @@
 use std::io::IsTerminal;
 
-use clap::Args;
 use jiff::Timestamp;
 
-use super::context::{Interrupt, Progress, says_yes};
-use super::session::{Session, guard};
-use super::{Failure, Format, Global, Outcome, exit, json_head};
 use crate::apply::page_test::{self, Delivery, Prepared, Shown};
+use crate::cli::context::{Interrupt, Progress, says_yes};
+use crate::cli::session::{Session, guard};
+use crate::cli::{Failure, Format, Global, Outcome, exit, json_head};
 use crate::cloud::Target;
 use crate::render::text::escape;
 
-/// Prove that an alarm reaches the people behind it
-#[derive(Debug, Args)]
-pub struct DoctorArgs {
-    /// Set this alarm to ALARM, show that its topics took the message, and put its state back: those
-    /// who are subscribed get it
-    #[arg(long, value_name = "ALARM")]
-    pub page_test: String,
-    /// Do not ask
-    #[arg(long)]
-    pub yes: bool,
-    /// Also for an alarm that does more than to notify: stop instances, scale
-    #[arg(long)]
-    pub force: bool,
-}
-
-pub async fn run(global: &Global, args: &DoctorArgs) -> Outcome {
+/// Proves that an alarm reaches the people behind it.
+pub async fn run(global: &Global, alarm: &str, yes: bool, force: bool) -> Outcome {
     let interrupt = Interrupt::listen();
     let session = Session::open(global)?;
     let environments = session.environments(global, None)?;
@@ -35,7 +20,7 @@ pub async fn run(global: &Global, args: &DoctorArgs) -> Outcome {
     for target in &targets {
         for region in &target.regions {
             let cloud = session.cloud.as_ref();
-            let prepared = page_test::prepare(cloud, target, region, &args.page_test).await;
+            let prepared = page_test::prepare(cloud, target, region, alarm).await;
             found.extend(
                 prepared
                     .map_err(Failure::new)?
@@ -55,7 +40,7 @@ pub async fn run(global: &Global, args: &DoctorArgs) -> Outcome {
                 .collect();
             return Err(Failure::new(format!(
                 "there is no alarm {} in {}",
-                args.page_test,
+                alarm,
                 regions.join(", ")
             )));
         }
@@ -67,13 +52,13 @@ pub async fn run(global: &Global, args: &DoctorArgs) -> Outcome {
                 .collect();
             return Err(Failure::new(format!(
                 "there is an alarm {} in {}",
-                args.page_test,
+                alarm,
                 places.join(" and ")
             ))
             .help("choose one with -e and --region"));
         }
     };
-    if !prepared.other_actions.is_empty() && !args.force {
+    if !prepared.other_actions.is_empty() && !force {
         let actions: Vec<&str> = prepared.other_actions.iter().map(String::as_str).collect();
         return Err(Failure::new(format!(
             "{} does more than to notify: {}. Nothing was changed",
@@ -82,7 +67,7 @@ pub async fn run(global: &Global, args: &DoctorArgs) -> Outcome {
         ))
         .help("--force carries these actions out too"));
     }
-    if !args.yes && !confirm(target, &prepared, &interrupt).await? {
+    if !yes && !confirm(target, &prepared, &interrupt).await? {
         return match interrupt.code() {
             Some(code) => Ok(code),
             None => Err(Failure::new("not confirmed; nothing was changed")),

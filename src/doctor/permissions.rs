@@ -1,0 +1,207 @@
+//! Whether the caller may do what the profile needs.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Check, is_denied};
+use crate::cloud::CloudError;
+use crate::cloud::health::{Case, Ruling};
+use crate::iam::Role;
+use crate::iam::facts::Facts;
+use crate::iam::policy::{because, policy};
+use crate::inventory::Gap;
+
+/// Stands for whatever a star stands for.
+const ANY: &str = "opsctl-doctor";
+
+/// The questions that a policy raises: each of its statements, with its own resources and conditions,
+/// so that exactly what it grants is asked for.
+pub fn cases(role: Role, facts: &Facts) -> Vec<Case> {
+    let operations: BTreeMap<(String, String), BTreeSet<String>> = because(role, facts)
+        .into_iter()
+        .map(|b| ((b.sid, b.action), b.operations))
+        .collect();
+    let region = facts.regions.first().map_or("us-east-1", String::as_str);
+    let mut out = Vec::new();
+    for statement in policy(role, facts).statement {
+        let mut context: Vec<(String, Vec<String>)> = Vec::new();
+        for (operator, keys) in &statement.condition {
+            for (key, values) in keys {
+                let all = operator.starts_with("ForAllValues");
+                let taken: Vec<String> = values
+                    .iter()
+                    .take(if all { values.len() } else { 1 })
+                    .map(|v| v.replace('*', ANY))
+                    .collect();
+                context.push((key.clone(), taken));
+            }
+        }
+        for resource in &statement.resource {
+            let resource = match resource.as_str() {
+                "*" => "*".to_owned(),
+                arn => concrete(arn, region),
+            };
+            let of = |action: &String| {
+                operations
+                    .get(&(statement.sid.clone(), action.clone()))
+                    .cloned()
+            };
+            out.push(Case {
+                actions: statement.action.clone(),
+                resource,
+                context: context.clone(),
+                operations: statement
+                    .action
+                    .iter()
+                    .filter_map(|a| Some((a.clone(), of(a)?)))
+                    .collect(),
+            });
+        }
+    }
+    out
+}
+
+/// An ARN without stars: its region, and a name for the rest.
+fn concrete(arn: &str, region: &str) -> String {
+    let mut parts: Vec<String> = arn.splitn(6, ':').map(str::to_owned).collect();
+    if let Some(place) = parts.get_mut(3)
+        && place == "*"
+    {
+        *place = region.to_owned();
+    }
+    parts.join(":").replace('*', ANY)
+}
+
+fn why(role: Role) -> &'static str {
+    match role {
+        Role::Plan => "what may not be read is not seen, and plan and audit end with exit code 3",
+        Role::Apply => "a change that may not be written fails in the middle of an apply",
+        Role::Drill => "a drill that may not delete leaves its copy running, and paid for",
+    }
+}
+
+fn fix(role: Role, environment: &str) -> String {
+    format!(
+        "opsctl iam {} -e {environment} writes the policy that grants exactly this",
+        role.as_str()
+    )
+}
+
+/// What IAM said to a role's questions.
+pub fn simulated(role: Role, environment: &str, rulings: &[Ruling], sandbox: bool) -> Vec<Check> {
+    let name = format!("permissions-{}", role.as_str());
+    let mut denied: BTreeMap<&str, &str> = BTreeMap::new();
+    for (action, ruling) in rulings {
+        if let Err(how) = ruling {
+            denied.insert(action, how);
+        }
+    }
+    let asked: BTreeSet<&str> = rulings.iter().map(|(action, _)| action.as_str()).collect();
+    let check = Check::ok(
+        environment,
+        &name,
+        format!(
+            "all {} actions are allowed ({})",
+            asked.len(),
+            match sandbox {
+                true => "the sandbox has no IAM: the scenario denies none",
+                false => "asked of IAM, nothing was tried",
+            }
+        ),
+        why(role),
+    );
+    if denied.is_empty() {
+        return vec![check];
+    }
+    let mut by_service: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for action in denied.keys() {
+        let (service, rest) = action.split_once(':').unwrap_or(("", action));
+        by_service.entry(service).or_default().push(rest);
+    }
+    by_service
+        .into_iter()
+        .map(|(service, actions)| {
+            let how: BTreeSet<&str> = denied
+                .iter()
+                .filter(|(a, _)| a.starts_with(&format!("{service}:")))
+                .map(|(_, how)| *how)
+                .collect();
+            let how: Vec<&str> = how.into_iter().collect();
+            check.clone().problem(
+                format!("{service}: {} ({})", actions.join(", "), how.join("; ")),
+                fix(role, environment),
+            )
+        })
+        .collect()
+}
+
+/// What can be told although IAM could not be asked: reads were tried, writes are not.
+pub fn tried(
+    role: Role,
+    environment: &str,
+    because: &CloudError,
+    gaps: &[Gap],
+    answered: u64,
+) -> Vec<Check> {
+    let name = format!("permissions-{}", role.as_str());
+    let check = Check::ok(environment, &name, "", why(role));
+    if role != Role::Plan {
+        return vec![check.unknown(
+            format!("cannot be told without doing it: IAM could not be asked ({}: {})", because.code, because.message),
+            format!("allow the role to ask about itself: opsctl iam {} -e {environment} --role-name NAME", role.as_str()),
+        )];
+    }
+    let denied = denied_operations(gaps);
+    if denied.is_empty() {
+        return vec![Check {
+            found: format!(
+                "{answered} requests of a plan were tried and none was denied (IAM could not be asked: {})",
+                because.code
+            ),
+            ..check
+        }];
+    }
+    denied
+        .into_iter()
+        .map(|(operation, error)| {
+            check
+                .clone()
+                .problem(format!("{operation}: {error}"), fix(role, environment))
+        })
+        .collect()
+}
+
+fn denied_operations(gaps: &[Gap]) -> BTreeMap<String, String> {
+    gaps.iter()
+        .filter(|g| is_denied(code(&g.error)))
+        .map(|g| (g.operation.clone(), g.error.clone()))
+        .collect()
+}
+
+/// The code that an error's text begins with.
+fn code(error: &str) -> &str {
+    error.split(':').next().unwrap_or_default().trim()
+}
+
+/// What could not be seen for other reasons than a permission, or although IAM said that it may be.
+pub fn unseen(environment: &str, gaps: &[Gap], told: bool) -> Vec<Check> {
+    let mut seen = BTreeSet::new();
+    let mut out = Vec::new();
+    for gap in gaps {
+        let denied = is_denied(code(&gap.error));
+        if (denied && !told) || !seen.insert((gap.operation.as_str(), gap.region.as_str())) {
+            continue;
+        }
+        let check = Check::ok(
+            environment,
+            "reads",
+            "",
+            "what a control needs and cannot see makes plan and audit end with exit code 3",
+        );
+        let found = format!("{} in {}: {}", gap.operation, gap.region, gap.error);
+        out.push(match denied {
+            true => check.problem(found, "IAM allows it, so another policy denies it: a service control policy, a permission boundary, a resource policy"),
+            false => check.unknown(found, "run it again; if it stays, accept it in opsctl.toml: [accept_unobserved.NAME] with a reason and an end"),
+        });
+    }
+    out
+}

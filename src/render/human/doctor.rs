@@ -1,0 +1,67 @@
+//! The doctor for a terminal.
+
+use super::Context;
+use crate::doctor::{Report, State};
+use crate::render::doctor::{groups, heading, sentence};
+use crate::render::paint::{Lines, Paint};
+use crate::render::text::{escape, pad, wrap};
+use crate::render::{Style, words};
+
+/// For a terminal: a line per check; what is not in order with its reason and its fix.
+pub fn doctor(report: &Report, style: &Style) -> String {
+    let context = Context::new(style);
+    let mut lines = Lines::default();
+    let widest = report
+        .checks
+        .iter()
+        .map(|c| c.check.len())
+        .max()
+        .unwrap_or(0);
+    for (environment, checks) in groups(report) {
+        lines.blank();
+        lines.push(context.paint.bold(&escape(&heading(report, environment))));
+        for check in checks {
+            let (paint, mark): (fn(Paint, &str) -> String, _) = match check.state {
+                State::Ok => (Paint::green, "ok     "),
+                State::Problem => (Paint::alarm, "PROBLEM"),
+                State::Unknown => (Paint::yellow, "UNKNOWN"),
+            };
+            let name = pad(&check.check, widest);
+            let indent = 2 + mark.len() + 1 + widest + 2;
+            let mut shown = wrap(
+                &escape(&check.found),
+                context.width.saturating_sub(indent).max(20),
+            )
+            .into_iter();
+            let first = shown.next().unwrap_or_default();
+            lines.push(format!("  {} {name}  {first}", paint(context.paint, mark)));
+            let rest: Vec<(&str, String)> = match check.state {
+                State::Ok => Vec::new(),
+                _ => vec![("why", check.why.clone()), ("fix", check.fix.clone())],
+            };
+            for line in shown {
+                lines.push(format!("{}{line}", " ".repeat(indent)));
+            }
+            for (label, text) in rest.iter().filter(|(_, text)| !text.is_empty()) {
+                let wide = context.width.saturating_sub(15).max(20);
+                for (i, line) in wrap(&escape(text), wide).into_iter().enumerate() {
+                    let label = if i == 0 { *label } else { "   " };
+                    lines.push(format!("          {} {line}", context.paint.dim(label)));
+                }
+            }
+        }
+    }
+    lines.blank();
+    for note in &report.not_asked {
+        context.wrapped(&mut lines, 0, &format!("Not asked: {note}"), Paint::dim);
+    }
+    lines.blank();
+    context.wrapped(
+        &mut lines,
+        0,
+        &format!("{}.", sentence(report)),
+        Paint::bold,
+    );
+    context.wrapped(&mut lines, 0, &words::api(&report.api), Paint::dim);
+    lines.finish()
+}
