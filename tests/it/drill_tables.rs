@@ -435,14 +435,15 @@ fn every_call_may_fail_in_every_way() {
 fn an_untagged_copy_is_removed_by_its_journal_only() {
     let stage = Stage::new(3, &orders("snapshot", ""));
     for lost_answer in [false, true] {
-        stage.moto.tables(&json!({"creating": 3.0}));
+        // As long as it is being made it takes no tags, however slow this machine is.
+        stage.moto.tables(&json!({"creating": 600.0}));
         if lost_answer {
             stage.moto.faults(&json!([{
                 "service": "dynamodb", "operation": "RestoreTableFromBackup",
                 "mode": "answer_lost", "times": 1,
             }, {
                 "service": "dynamodb", "operation": "ListTagsOfResource", "mode": "delay_ms",
-                "ms": 10_000, "times": -1, "resource_contains": "drill-Orders",
+                "ms": 60_000, "times": -1, "resource_contains": "drill-Orders",
             }]));
         }
         let mut child = spawn(stage.command(&["drill", "run"]));
@@ -454,6 +455,7 @@ fn an_untagged_copy_is_removed_by_its_journal_only() {
         let _ = child.kill();
         let _ = child.wait();
         stage.moto.no_faults();
+        stage.moto.tables(&json!({"creating": 0.0}));
         let copy = stage.copies().pop().expect("the copy is there");
         assert_eq!(copy["Tags"], json!([]));
         let made = journal(stage.dir.path()).contains("\"made\"");
