@@ -40,7 +40,10 @@ fn leave(stage: &Stage) -> Value {
     stage.rds(&json!({"states": []}));
     let mut copies = stage.copies();
     assert_eq!(copies.len(), 1);
-    copies.remove(0)
+    let copy = copies.remove(0);
+    // Otherwise it would stay busy, and refuse to go, for two thousand looks.
+    stage.rds(&json!({"settle": id(&copy)}));
+    copy
 }
 
 fn id(copy: &Value) -> &str {
