@@ -67,7 +67,7 @@ fn sample(text: &str) -> String {
     };
     let body = context! {
         figures => [Figure { label: text.to_owned(), value: text.to_owned(), text: text.to_owned(), ..Figure::default() }],
-        table => Table { caption: text.to_owned(), aside: text.to_owned(), columns: columns.clone(), rows: vec![row.clone()] },
+        table => Table { caption: text.to_owned(), aside: text.to_owned(), columns: columns.clone(), rows: vec![row.clone()], stack: false },
         rows => Explorer::new(text, columns, vec![row]),
         chart => plot.figure(),
         text => text,
