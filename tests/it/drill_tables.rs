@@ -145,7 +145,7 @@ fn one_copy_comes_and_goes_among_forty_tables() {
         let stage = Stage::new(41, &orders(method, ""));
         stage
             .moto
-            .tables(&json!({"creating": 2.0, "deleting": 0.5, "unseen": 1}));
+            .tables(&json!({"creating": 2.0, "deleting": 20.0, "unseen": 1}));
         let child = spawn(stage.command(&["drill", "run", "--format", "json"]));
         let began = Instant::now();
         let mut most = 0;
@@ -190,7 +190,7 @@ fn one_copy_comes_and_goes_among_forty_tables() {
         let took = record["measured"]["time_to_available_seconds"]
             .as_f64()
             .unwrap();
-        assert!((1.9..20.0).contains(&took), "{took}");
+        assert!((1.9..300.0).contains(&took), "{took}");
         let age = record["measured"]["recovery_point_age_seconds"]
             .as_f64()
             .unwrap();
