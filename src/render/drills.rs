@@ -129,12 +129,9 @@ impl DrillsReport<'_> {
     }
 
     pub(super) fn rehearsal(&self) -> Option<String> {
-        match &self.sandbox {
-            Some(name) => Some(format!(
+        self.sandbox.as_ref().map(|name| format!(
                 "These are rehearsals in the sandbox {name}: the source and its states are played. They prove nothing about any backup and are no evidence."
-            )),
-            None => None,
-        }
+            ))
     }
 
     /// What each framework asks for and what these records say to it. The references and what they

@@ -48,7 +48,7 @@ pub fn summary_report(report: &SummaryReport, style: &Style) -> String {
     lines.blank();
     lines.push(context.paint.bold("Next"));
     if report.next.is_empty() {
-        lines.push("  Nothing that was looked at asks for anything.".to_owned());
+        lines.push("  Nothing that was looked at asks for anything.");
     }
     for (i, step) in report.next.iter().enumerate() {
         lines.blank();
