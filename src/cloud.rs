@@ -3,7 +3,9 @@
 pub mod copies;
 pub mod databases;
 pub mod health;
+pub mod restore_tests;
 pub mod store;
+pub mod tables;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
@@ -531,6 +533,11 @@ pub trait Cloud: Send + Sync {
     /// Objects in buckets.
     fn objects(&self) -> &dyn store::ObjectStore;
 
+    /// Restore tests of AWS Backup; `None` in the sandbox, which has no AWS Backup.
+    fn restore_tests(&self) -> Option<&dyn restore_tests::RestoreTests> {
+        None
+    }
+
     /// The copies of restore drills; `None` in an account that has none, as the sandbox.
     fn copies(&self) -> Option<&dyn copies::Copies> {
         None
@@ -543,6 +550,11 @@ pub trait Cloud: Send + Sync {
 
     /// What the doctor asks.
     fn health(&self) -> &dyn health::Health;
+
+    /// Tables that restore drills can restore; `None` in an account without DynamoDB, as the sandbox.
+    fn tables(&self) -> Option<&dyn tables::Tables> {
+        None
+    }
 
     /// What has been asked of the cloud so far.
     fn meter(&self) -> &Meter;

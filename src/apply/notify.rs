@@ -319,6 +319,7 @@ pub async fn tell(
     }
     // What somebody was not told is still news the next time.
     if changed
+        && !told.sent.is_empty()
         && told.failed.is_empty()
         && let Err(why) = memory.keep(notice, at).await
     {

@@ -19,6 +19,12 @@ impl Clock {
         }
     }
 
+    /// Seconds that the cloud's clock is ahead of this machine's; `None` before the first answer.
+    pub fn ahead(&self) -> Option<f64> {
+        let beyond = *self.0.lock().unwrap_or_else(|e| e.into_inner());
+        beyond.map(|b| b.as_secs_f64())
+    }
+
     /// This machine's time before the first answer.
     pub fn now(&self) -> Timestamp {
         let beyond = *self.0.lock().unwrap_or_else(|e| e.into_inner());

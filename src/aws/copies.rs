@@ -78,6 +78,7 @@ fn instance(region: &Region, found: &DbInstance) -> CopySeen {
         replicas: replicas.chain(clusters).cloned().collect(),
         replica_of: text(found.read_replica_source_db_instance_identifier())
             .or_else(|| text(found.read_replica_source_db_cluster_identifier())),
+        restored_from: None,
         cluster: text(found.db_cluster_identifier()),
         members: Vec::new(),
         endpoint: found
@@ -102,6 +103,7 @@ fn cluster(region: &Region, found: &DbCluster) -> CopySeen {
         deletion_protection: found.deletion_protection().unwrap_or_default(),
         replicas: found.read_replica_identifiers().to_vec(),
         replica_of: text(found.replication_source_identifier()),
+        restored_from: None,
         cluster: None,
         members: members
             .filter_map(|m| text(m.db_instance_identifier()))
@@ -131,6 +133,9 @@ fn table(region: &Region, found: &TableDescription, tags: Observed<Tags>) -> Cop
         deletion_protection: found.deletion_protection_enabled().unwrap_or_default(),
         replicas: replicas.filter_map(|r| text(r.region_name())).collect(),
         replica_of: None,
+        restored_from: found
+            .restore_summary()
+            .and_then(|s| text(s.source_table_arn())),
         cluster: None,
         members: Vec::new(),
         endpoint: None,
@@ -152,8 +157,9 @@ fn subject(copy: &CopySeen) -> Subject {
     }
 }
 
-/// Tags that the listing did not tell.
-async fn with_tags(region: &Region, mut copy: CopySeen) -> CopySeen {
+/// Tags that the listing did not tell. A failure that passes is an error: whoever asks tries again,
+/// and does not take the tags for unreadable.
+async fn with_tags(region: &Region, mut copy: CopySeen) -> Result<CopySeen, CloudError> {
     if copy.tags.is_unknown() && !copy.arn.is_empty() {
         let read = match copy.kind {
             CopyKind::Table => dynamodb::read_tags(region, &subject(&copy)).await,
@@ -161,10 +167,16 @@ async fn with_tags(region: &Region, mut copy: CopySeen) -> CopySeen {
         };
         copy.tags = match read {
             Ok(tags) => Observed::Known(tags),
+            Err(e) if e.is_transient() => return Err(e),
+            // The tags of a new table are known a while after the table itself.
+            // Source: DynamoDB API reference, TagResource.
+            Err(e) if copy.kind == CopyKind::Table && error::is_not_found(&e) => {
+                Observed::Known(Tags::new())
+            }
             Err(e) => Observed::Unknown(error::text(&e)),
         };
     }
-    copy
+    Ok(copy)
 }
 
 async fn described_table(region: &Region, id: &str) -> Result<Option<CopySeen>, CloudError> {
@@ -204,7 +216,7 @@ async fn look(region: &Region, kind: CopyKind, id: &str) -> Result<Option<CopySe
         CopyKind::Table => described_table(region, id).await,
     };
     match found {
-        Ok(Some(copy)) => Ok(Some(with_tags(region, copy).await)),
+        Ok(Some(copy)) => Ok(Some(with_tags(region, copy).await?)),
         Ok(None) => Ok(None),
         Err(e) if error::is_not_found(&e) => Ok(None),
         Err(e) => Err(e),
@@ -260,7 +272,7 @@ async fn find(
     }
     let mut whole = Vec::new();
     for copy in out {
-        whole.push(with_tags(region, copy).await);
+        whole.push(with_tags(region, copy).await?);
     }
     Ok(whole)
 }

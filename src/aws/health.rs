@@ -3,17 +3,11 @@
 //! IAM has no client here: its crate is large, and one call of it is needed. That one is written out
 //! and signed. Source: IAM API reference, SimulatePrincipalPolicy; API model, iam (query, 2010-05-08).
 
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4::SigningParams;
-use aws_smithy_runtime_api::box_error::BoxError;
-use aws_smithy_runtime_api::client::interceptors::context::BeforeDeserializationInterceptorContextRef;
-use aws_smithy_runtime_api::client::interceptors::{Intercept, dyn_dispatch_hint};
-use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
-use aws_smithy_types::config_bag::ConfigBag;
 use jiff::Timestamp;
 use xmlparser::{ElementEnd, Token, Tokenizer};
 
@@ -31,45 +25,14 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// Tries of one question.
 const TRIES: u32 = 4;
 
-/// Takes the time that the answer bears.
-#[derive(Debug, Default)]
-struct Clock(Arc<Mutex<Option<f64>>>);
-
-#[dyn_dispatch_hint]
-impl Intercept for Clock {
-    fn name(&self) -> &'static str {
-        "opsctl::Clock"
-    }
-
-    fn read_before_deserialization(
-        &self,
-        context: &BeforeDeserializationInterceptorContextRef<'_>,
-        _: &RuntimeComponents,
-        _: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        let now = Timestamp::now();
-        let ahead = context
-            .response()
-            .headers()
-            .get("date")
-            .and_then(|text| jiff::fmt::rfc2822::parse(text).ok())
-            .map(|told| told.timestamp().duration_since(now).as_secs_f64());
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = ahead;
-        Ok(())
-    }
-}
-
 #[async_trait]
 impl Health for AwsCloud {
     async fn caller(&self, target: &Target, region: &str) -> Result<Caller, CloudError> {
         let session = self.session(target);
         let clients = session.region(region).await;
-        let ahead = Arc::new(Mutex::new(None));
         let answer = clients
             .sts()
             .get_caller_identity()
-            .customize()
-            .interceptor(Clock(Arc::clone(&ahead)))
             .send()
             .await
             .named(WHO)
@@ -81,7 +44,7 @@ impl Health for AwsCloud {
             source: session.credentials_tried(),
             expires: held.expiry().and_then(|at| Timestamp::try_from(at).ok()),
         });
-        let clock_ahead_seconds = *ahead.lock().unwrap_or_else(PoisonError::into_inner);
+        let clock_ahead_seconds = session.shared.clock.ahead();
         Ok(Caller {
             account,
             arn: answer.arn,
@@ -390,7 +353,7 @@ mod tests {
                 "aws:RequestedRegion".to_owned(),
                 vec!["eu-west-1".to_owned()],
             )],
-            operations: Vec::new(),
+            operations: Default::default(),
         };
         let form = form("arn:aws:iam::123456789012:role/ci", &case);
         assert!(

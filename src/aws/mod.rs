@@ -5,6 +5,7 @@
 
 mod alarms;
 mod attributes;
+mod backup;
 mod backups;
 mod clock;
 mod cloudwatch;
@@ -39,6 +40,7 @@ mod sns;
 mod sqs;
 mod storage;
 mod store;
+mod tables;
 mod tagging;
 #[cfg(test)]
 mod tests;
@@ -302,6 +304,10 @@ impl Cloud for AwsCloud {
         self
     }
 
+    fn restore_tests(&self) -> Option<&dyn crate::cloud::restore_tests::RestoreTests> {
+        Some(self)
+    }
+
     fn copies(&self) -> Option<&dyn crate::cloud::copies::Copies> {
         Some(self)
     }
@@ -312,6 +318,10 @@ impl Cloud for AwsCloud {
 
     fn health(&self) -> &dyn crate::cloud::health::Health {
         self
+    }
+
+    fn tables(&self) -> Option<&dyn crate::cloud::tables::Tables> {
+        Some(self)
     }
 
     fn meter(&self) -> &Meter {

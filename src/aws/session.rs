@@ -264,6 +264,7 @@ macro_rules! clients {
 }
 
 clients! {
+    backup: aws_sdk_backup,
     budgets: aws_sdk_budgets,
     cloudwatch: aws_sdk_cloudwatch,
     costexplorer: aws_sdk_costexplorer,

@@ -1,5 +1,7 @@
 mod look;
 pub(super) mod status;
+mod testing_plans;
+mod validator;
 
 use std::io::IsTerminal;
 
@@ -18,6 +20,7 @@ use crate::config::Loaded;
 use crate::config::source::suggest;
 use crate::drill::chain::{Bucket, Chain};
 use crate::drill::dump::Dump;
+use crate::drill::dynamodb::DynamoDb;
 use crate::drill::journal::new_run_id;
 use crate::drill::machine::{self, Finished, Request, money, span};
 use crate::drill::metrics::Publisher;
@@ -57,6 +60,11 @@ pub enum DrillCommand {
         #[arg(long)]
         local: bool,
     },
+    /// The drills as restore-testing plans of AWS Backup, as JSON
+    ///
+    /// With --out-dir one file for each request, as `aws backup create-restore-testing-plan` and
+    /// `create-restore-testing-selection` take it by --cli-input-json. Asks AWS for nothing.
+    ExportRestoreTestingPlan(testing_plans::ExportArgs),
     /// When each drill passed last, and whether that is recent enough
     ///
     /// Looked up in the evidence bucket, then in the metric opsctl/Drill Passed, then on this machine.
@@ -78,6 +86,23 @@ pub struct Names {
 }
 
 #[derive(Debug, Args)]
+pub struct RunArgs {
+    #[command(flatten)]
+    pub names: Names,
+    /// Restore nothing: check the copies that restore tests of AWS Backup made, and answer them
+    ///
+    /// AWS Backup makes these copies and deletes them. The password of connect.user comes from
+    /// PGPASSWORD. Exits with 0 if no test waits for an answer.
+    #[arg(long)]
+    pub as_validator: bool,
+    /// Answer only this restore job
+    #[arg(long, value_name = "ID", requires = "as_validator")]
+    pub restore_job: Option<String>,
+    #[command(flatten, next_help_heading = "Notification")]
+    pub notify: NotifyArgs,
+}
+
+#[derive(Debug, Args)]
 pub struct StatusArgs {
     #[command(flatten)]
     pub names: Names,
@@ -86,14 +111,6 @@ pub struct StatusArgs {
     /// Run it every night: the alarm takes two silent days as trouble.
     #[arg(long)]
     pub publish: bool,
-}
-
-#[derive(Debug, Args)]
-pub struct RunArgs {
-    #[command(flatten)]
-    pub names: Names,
-    #[command(flatten, next_help_heading = "Notification")]
-    pub notify: NotifyArgs,
 }
 
 #[derive(Debug, Args)]
@@ -108,7 +125,9 @@ pub struct ListArgs {
 pub async fn run(global: &Global, command: &DrillCommand) -> Outcome {
     match command {
         DrillCommand::Plan(args) => plan(global, args).await,
+        DrillCommand::Run(args) if args.as_validator => validator::validate(global, args).await,
         DrillCommand::Run(args) => run_drills(global, args).await,
+        DrillCommand::ExportRestoreTestingPlan(args) => testing_plans::run(global, args),
         DrillCommand::List(args) => look::list(global, args).await,
         DrillCommand::Show { run } => look::show(global, run.as_deref()).await,
         DrillCommand::Verify { local } => look::verify(global, *local).await,
@@ -191,6 +210,9 @@ impl Opened {
         if let Some(source) = Rds::new(self.session.cloud.as_ref(), spec, run_id) {
             return Ok(Box::new(source));
         }
+        if let Some(source) = DynamoDb::new(self.session.cloud.as_ref(), spec, run_id) {
+            return Ok(Box::new(source));
+        }
         let kind = match spec.id {
             SourceId::Rds(_) => "rds:",
             SourceId::Aurora(_) => "aurora:",
@@ -201,7 +223,7 @@ impl Opened {
             "drill `{}`: {kind} sources cannot be restored by this version",
             spec.name
         ))
-        .help("s3-dump: sources can; rds: ones in the sandbox"))
+        .help("on AWS all sources can; in the sandbox those of rds:"))
     }
 
     /// The first region that `opsctl.toml` gives the environment, whatever the run is narrowed to.
@@ -293,12 +315,17 @@ impl Listener for Shown {
     }
 }
 
-async fn run_drills(global: &Global, args: &RunArgs) -> Outcome {
-    let interrupt = Interrupt::listen();
-    let opened = Opened::new(global, &args.names.names)?;
+/// What ended a run, in words.
+fn interrupted_by(interrupt: &Interrupt) -> String {
+    match interrupt.code() {
+        Some(exit::TERMINATED) => "terminated (SIGTERM)".to_owned(),
+        _ => "interrupted (SIGINT)".to_owned(),
+    }
+}
+
+/// Finishes what dead runs began, and gives the evidence bucket.
+async fn swept<'a>(global: &Global, opened: &'a Opened) -> Result<Option<Bucket<'a>>, Failure> {
     let session = &opened.session;
-    let notifier = Notifier::new(&args.notify, session)?;
-    opened.guard().await?;
     // What an earlier run left costs money whether records can be kept or not.
     let evidence = evidence(global, &session.loaded, session.cloud.as_ref()).await;
     let resolve = |name: &str| scratch_of(&opened.specs, name);
@@ -314,12 +341,18 @@ async fn run_drills(global: &Global, args: &RunArgs) -> Outcome {
     })
     .await;
     tell_swept(global, &swept);
-    let bucket = evidence?;
+    evidence
+}
+
+async fn run_drills(global: &Global, args: &RunArgs) -> Outcome {
+    let interrupt = Interrupt::listen();
+    let opened = Opened::new(global, &args.names.names)?;
+    let session = &opened.session;
+    let notifier = Notifier::new(&args.notify, session)?;
+    opened.guard().await?;
+    let bucket = swept(global, &opened).await?;
     let trigger = triggered_by();
-    let interrupted_by = || match interrupt.code() {
-        Some(exit::TERMINATED) => "terminated (SIGTERM)".to_owned(),
-        _ => "interrupted (SIGINT)".to_owned(),
-    };
+    let interrupted_by = || interrupted_by(&interrupt);
     let listener = Shown(Progress::spinner(global, "drill"));
     let mut views = Vec::new();
     let mut refused = Vec::new();
@@ -371,7 +404,7 @@ async fn run_drills(global: &Global, args: &RunArgs) -> Outcome {
         global.print_failure(failure);
     }
     if !views.is_empty() || refused.is_empty() {
-        emit_records(global, &opened, &views)?;
+        emit_records(global, &opened, &views, &[])?;
     }
     let any = |result: Result_| views.iter().any(|v| v.record.result == result);
     let code = match interrupt.code() {
@@ -381,14 +414,24 @@ async fn run_drills(global: &Global, args: &RunArgs) -> Outcome {
         None if views.iter().any(|v| v.upload_error.is_some()) => exit::FAILED,
         None => exit::OK,
     };
-    Ok(match notifier {
-        Some(notifier) => {
-            let records: Vec<&Record> = views.iter().map(|v| &v.record).collect();
-            let notice = notice(&opened, &records, &refused);
-            notifier.tell(global, session, &notice, code).await
-        }
-        None => code,
-    })
+    Ok(tell(global, &opened, notifier, &views, &refused, code).await)
+}
+
+/// Tells those who are to be notified; the exit code is that of the run, or says that it failed.
+async fn tell(
+    global: &Global,
+    opened: &Opened,
+    notifier: Option<Notifier>,
+    views: &[DrillView],
+    refused: &[Failure],
+    code: i32,
+) -> i32 {
+    let Some(notifier) = notifier else {
+        return code;
+    };
+    let records: Vec<&Record> = views.iter().map(|v| &v.record).collect();
+    let notice = notice(opened, &records, refused);
+    notifier.tell(global, &opened.session, &notice, code).await
 }
 
 /// What is told of a run. Another result is one where a drill came to another end.
@@ -475,7 +518,13 @@ fn head(global: &Global, opened: Option<&Opened>) -> Value {
     document
 }
 
-fn emit_records(global: &Global, opened: &Opened, views: &[DrillView]) -> Result<(), Failure> {
+/// The records in the format asked for; `more` are members of the JSON document besides.
+fn emit_records(
+    global: &Global,
+    opened: &Opened,
+    views: &[DrillView],
+    more: &[(&str, Value)],
+) -> Result<(), Failure> {
     match global.format {
         Format::Json => {
             let mut document = head(global, Some(opened));
@@ -489,6 +538,9 @@ fn emit_records(global: &Global, opened: &Opened, views: &[DrillView]) -> Result
                     }))
                     .collect::<Vec<_>>()
             );
+            for (name, value) in more {
+                document[*name] = value.clone();
+            }
             global.emit_json(&document)
         }
         Format::Markdown => global.emit(&render::markdown::drills(views)),

@@ -7,7 +7,7 @@ use crate::config::schema;
 #[derive(Debug, Args)]
 pub struct SchemaArgs {
     /// One of them; all, if none is named
-    #[arg(value_parser = ["workspace", "stage", "policy", "plan", "audit", "evidence", "report-tags"])]
+    #[arg(value_parser = ["workspace", "stage", "policy", "plan", "audit", "evidence", "report-tags", "doctor"])]
     pub name: Option<String>,
 }
 

@@ -66,6 +66,8 @@ pub struct CopySeen {
     pub replicas: Vec<String>,
     /// What it replicates from.
     pub replica_of: Option<String>,
+    /// The table that a table was restored from, by its ARN, in the service's own words.
+    pub restored_from: Option<String>,
     /// The cluster that an instance is in.
     pub cluster: Option<String>,
     /// The instances that are in a cluster.

@@ -1,6 +1,8 @@
 //! What `opsctl doctor` asks besides: who is calling, how far the clocks are apart, what a policy
 //! would say.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 
@@ -34,8 +36,8 @@ pub struct Case {
     pub resource: String,
     /// Context keys with their values.
     pub context: Vec<(String, Vec<String>)>,
-    /// Operations of opsctl that stand behind the actions.
-    pub operations: Vec<String>,
+    /// Operations of opsctl that stand behind each action.
+    pub operations: BTreeMap<String, BTreeSet<String>>,
 }
 
 /// The answer for one action: `Ok` if it is allowed, else how it is denied.

@@ -5,6 +5,7 @@ use schemars::{Schema, schema_for};
 use super::policy::Policies;
 use super::workspace::{StageFile, Workspace};
 use crate::audit::Audit;
+use crate::doctor::Report;
 use crate::drill::record::Record;
 use crate::plan::Plan;
 use crate::report::cost::CostReport;
@@ -20,6 +21,7 @@ pub fn all() -> Vec<(&'static str, Schema)> {
         ("plan", schema_for!(Plan)),
         ("audit", schema_for!(Audit)),
         ("evidence", schema_for!(Record)),
+        ("doctor", schema_for!(Report)),
         ("report-cost", schema_for!(CostReport)),
         ("report-summary", schema_for!(SummaryReport)),
         ("report-tags", schema_for!(TagReport)),

@@ -40,19 +40,20 @@ pub fn cases(role: Role, facts: &Facts) -> Vec<Case> {
                 "*" => "*".to_owned(),
                 arn => concrete(arn, region),
             };
-            let of = |action: &String| operations.get(&(statement.sid.clone(), action.clone()));
-            let all: BTreeSet<String> = statement
-                .action
-                .iter()
-                .filter_map(of)
-                .flatten()
-                .cloned()
-                .collect();
+            let of = |action: &String| {
+                operations
+                    .get(&(statement.sid.clone(), action.clone()))
+                    .cloned()
+            };
             out.push(Case {
                 actions: statement.action.clone(),
                 resource,
                 context: context.clone(),
-                operations: all.into_iter().collect(),
+                operations: statement
+                    .action
+                    .iter()
+                    .filter_map(|a| Some((a.clone(), of(a)?)))
+                    .collect(),
             });
         }
     }
@@ -86,7 +87,7 @@ fn fix(role: Role, environment: &str) -> String {
 }
 
 /// What IAM said to a role's questions.
-pub fn simulated(role: Role, environment: &str, rulings: &[Ruling]) -> Vec<Check> {
+pub fn simulated(role: Role, environment: &str, rulings: &[Ruling], sandbox: bool) -> Vec<Check> {
     let name = format!("permissions-{}", role.as_str());
     let mut denied: BTreeMap<&str, &str> = BTreeMap::new();
     for (action, ruling) in rulings {
@@ -99,8 +100,12 @@ pub fn simulated(role: Role, environment: &str, rulings: &[Ruling]) -> Vec<Check
         environment,
         &name,
         format!(
-            "all {} actions are allowed (asked of IAM, nothing was tried)",
-            asked.len()
+            "all {} actions are allowed ({})",
+            asked.len(),
+            match sandbox {
+                true => "the sandbox has no IAM: the scenario denies none",
+                false => "asked of IAM, nothing was tried",
+            }
         ),
         why(role),
     );

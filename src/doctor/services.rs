@@ -10,6 +10,7 @@ use crate::cloud::CloudError;
 use crate::config::workspace::Workspace;
 use crate::config::{Level, Loaded};
 use crate::inventory::{EnvironmentInventory, Observed};
+use crate::model::Arn;
 
 /// Billing alerts, by the metric that exists only where they are on.
 pub fn billing(environment: &str, metric: &Observed<()>) -> Check {
@@ -36,7 +37,8 @@ pub fn topics(environment: &str, inventory: &EnvironmentInventory) -> Vec<Check>
         .topics
         .iter()
         .map(|(arn, fact)| {
-            let name = arn.rsplit(':').next().unwrap_or(arn);
+            let name = Arn::parse(arn)
+                .map_or_else(|| arn.clone(), |a| format!("{} ({})", a.resource, a.region));
             let check = Check::ok(environment, "subscriptions", "", why);
             match fact {
                 Observed::Absent => check.problem(format!("{name}: there is no such topic"), format!("opsctl apply -e {environment} makes it")),

@@ -148,7 +148,10 @@ fn a_region_that_is_switched_off_is_told_from_one_that_is_far_away() {
 #[test]
 fn permissions_are_allowed_denied_or_unknown() {
     let allowed = vec![("s3:ListAllMyBuckets".to_owned(), Ok(()))];
-    assert_eq!(simulated(Role::Plan, "prod", &allowed)[0].state, State::Ok);
+    assert_eq!(
+        simulated(Role::Plan, "prod", &allowed, false)[0].state,
+        State::Ok
+    );
     let denied = vec![
         ("s3:ListAllMyBuckets".to_owned(), Ok(())),
         (
@@ -156,7 +159,7 @@ fn permissions_are_allowed_denied_or_unknown() {
             Err("not allowed by any policy".to_owned()),
         ),
     ];
-    let found = simulated(Role::Plan, "prod", &denied);
+    let found = simulated(Role::Plan, "prod", &denied, false);
     assert_eq!(found.len(), 1);
     assert!(
         found[0].found.contains("DescribeDBInstances") && found[0].fix.contains("opsctl iam plan")

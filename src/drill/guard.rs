@@ -114,11 +114,11 @@ pub fn guards(
     let mut out = vec![
         guard("account", of_account(claim, seen, account)),
         guard("name", of_name(claim, seen)),
-        guard("run tag", tag(seen, label::RUN, &claim.run_id)),
+        guard("run tag", tag(claim, seen, label::RUN, &claim.run_id)),
         guard("source tag", of_source_tag(claim, seen)),
         guard(
             "intent tag",
-            tag(seen, label::INTENT, &claim.intent.to_string()),
+            tag(claim, seen, label::INTENT, &claim.intent.to_string()),
         ),
         guard("created after the intent", of_creation(claim, seen)),
         guard("resource id", of_resource_id(claim, seen)),
@@ -195,11 +195,62 @@ fn known(seen: &CopySeen) -> Result<&Tags, String> {
     }
 }
 
-fn tag(seen: &CopySeen, key: &str, expected: &str) -> Result<String, String> {
+fn tag(claim: &Claim, seen: &CopySeen, key: &str, expected: &str) -> Result<String, String> {
     match known(seen)?.get(key) {
         Some(value) if value == expected && !value.is_empty() => Ok(format!("{key} = {value}")),
         Some(value) => Err(format!("{key} is {value}, not {expected}")),
-        None => Err(format!("it has no tag {key}")),
+        None => of_untagged(claim, seen).map_err(|why| match why.is_empty() {
+            true => format!("it has no tag {key}"),
+            false => format!("it has no tag {key}, and {why}"),
+        }),
+    }
+}
+
+/// How soon after its intent a table whose answer was lost has to have been made: the call leaves
+/// right after the intent is noted, and is not tried again on its own.
+const PROMPT: SignedDuration = SignedDuration::from_mins(10);
+
+/// Whether a table may lack a tag of ours. A restore of a table takes no tags (DynamoDB API
+/// reference, RestoreTableToPointInTime); they come once it is there, so that a run that was killed
+/// in between leaves a copy without. Only its own journal can claim such a one: by the `TableId` that
+/// our restore answered, or, with the answer lost, by the exact name, DynamoDB's own word that it was
+/// restored from our source, and a creation right after the intent. A tag with another value is never
+/// overlooked.
+fn of_untagged(claim: &Claim, seen: &CopySeen) -> Result<String, String> {
+    let Proof::Journal { resource_id } = &claim.proof else {
+        return Err(String::new());
+    };
+    if claim.kind != CopyKind::Table || seen.kind != CopyKind::Table {
+        return Err(String::new());
+    }
+    match resource_id {
+        Some(ours) if seen.resource_id.as_ref() == Some(ours) => Ok(format!(
+            "not tagged yet; {ours} is what our restore answered"
+        )),
+        Some(_) => Err("it is not the table that our restore made".to_owned()),
+        None => {
+            let source = seen
+                .arn
+                .strip_suffix(&seen.id)
+                .map(|start| format!("{start}{}", claim.source));
+            let from = seen.restored_from.as_ref();
+            if seen.id != claim.id || from.is_none() || from != source.as_ref() {
+                return Err(format!(
+                    "DynamoDB does not say that it was restored from {}",
+                    claim.source
+                ));
+            }
+            let prompt = seen
+                .created
+                .is_some_and(|at| at >= claim.intent && at.duration_since(claim.intent) <= PROMPT);
+            match prompt {
+                true => Ok(format!(
+                    "not tagged yet; DynamoDB says that it was restored from {}, right after the intent",
+                    claim.source
+                )),
+                false => Err("it was not made right after the intent".to_owned()),
+            }
+        }
     }
 }
 
@@ -207,7 +258,7 @@ fn of_source_tag(claim: &Claim, seen: &CopySeen) -> Result<String, String> {
     if claim.source_resource_id.is_empty() {
         return Err("the resource id of the source is not known".to_owned());
     }
-    tag(seen, label::SOURCE, &claim.source_resource_id)
+    tag(claim, seen, label::SOURCE, &claim.source_resource_id)
 }
 
 fn of_creation(claim: &Claim, seen: &CopySeen) -> Result<String, String> {

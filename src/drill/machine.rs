@@ -13,8 +13,8 @@ use super::journal::Journal;
 use super::lock::SourceLock;
 use super::metrics::Publisher;
 use super::record::{
-    Cleanup, FORMAT_VERSION, Measured, Objective, Outcome, PolicyRef, Record, SourceRecord,
-    StepRecord, Trigger, now, seconds, seconds_between,
+    CheckRecord, Cleanup, FORMAT_VERSION, Measured, Objective, Outcome, PolicyRef, Record,
+    SourceRecord, StepRecord, Trigger, now, seconds, seconds_between,
 };
 use super::source::{Context, Listener, Source, Stop};
 use super::spec::Spec;
@@ -142,6 +142,7 @@ pub async fn run(
         None => Cleanup {
             deleted: true,
             proof: vec!["nothing had been made".to_owned()],
+            ..Cleanup::default()
         },
         Some(_) => clean_up(source.as_mut(), &context).await,
     };
@@ -278,6 +279,7 @@ async fn clean_up(source: &mut dyn Source, context: &Context<'_>) -> Cleanup {
                 .unwrap_or_else(|_| Cleanup {
                     deleted: false,
                     proof: vec![format!("not done within {}", span(seconds(CLEANUP)))],
+                    ..Cleanup::default()
                 });
             let detail = cleanup.proof.join("; ");
             Ok((cleanup, detail))
@@ -310,34 +312,13 @@ fn judge(
         .map_or_else(String::new, |s| format!(" during `{}`", s.step));
     let mut result = match end {
         End::Whole => {
-            let failed: Vec<String> = record
-                .checks
-                .iter()
-                .filter(|c| !c.passed)
-                .map(|c| match (&c.error, &c.actual) {
-                    (Some(e), _) => format!("check failed: {}: {e}", c.sql),
-                    (None, Some(actual)) => format!(
-                        "check failed: {} gave {actual}, expected {}",
-                        c.sql, c.expect
-                    ),
-                    (None, None) => format!("check failed: {}", c.sql),
-                })
-                .collect();
-            reasons.extend(failed);
-            let late = record
-                .measured
-                .time_to_verified_seconds
-                .zip(spec.rto.map(seconds))
-                .filter(|(took, rto)| took > rto);
+            reasons.extend(failed_checks(&record.checks));
+            let late = too_late(&record.measured, spec.rto);
             match (reasons.is_empty(), late) {
                 (false, _) => Outcome::Failed,
                 (true, None) => Outcome::Passed,
-                (true, Some((took, rto))) => {
-                    reasons.push(format!(
-                        "the data was proven after {}, and the objective (RTO) is {}",
-                        span(took),
-                        span(rto)
-                    ));
+                (true, Some(late)) => {
+                    reasons.push(late);
                     Outcome::MissedObjective
                 }
             }
@@ -380,16 +361,50 @@ fn judge(
         }
         help = help.or(Some("`opsctl drill gc` tries again".to_owned()));
     }
-    if result == Outcome::Passed && record.checks.is_empty() {
-        reasons.push(
-            "there are no checks: this shows that the backup can be restored, not what is in it"
-                .to_owned(),
-        );
-    }
+    reasons.extend(no_checks(result, &record.checks));
     reasons.extend(state.warnings.iter().map(|w| format!("warning: {w}")));
     record.result = result;
     record.reasons = reasons;
     help
+}
+
+/// What each check that did not hold says.
+pub fn failed_checks(checks: &[CheckRecord]) -> Vec<String> {
+    checks
+        .iter()
+        .filter(|c| !c.passed)
+        .map(|c| match (&c.error, &c.actual) {
+            (Some(e), _) => format!("check failed: {}: {e}", c.sql),
+            (None, Some(actual)) => {
+                format!(
+                    "check failed: {} gave {actual}, expected {}",
+                    c.sql, c.expect
+                )
+            }
+            (None, None) => format!("check failed: {}", c.sql),
+        })
+        .collect()
+}
+
+/// Why the recovery missed its objective, if it took longer.
+pub fn too_late(measured: &Measured, rto: Option<Duration>) -> Option<String> {
+    let (took, rto) = measured
+        .time_to_verified_seconds
+        .zip(rto.map(seconds))
+        .filter(|(took, rto)| took > rto)?;
+    Some(format!(
+        "the data was proven after {}, and the objective (RTO) is {}",
+        span(took),
+        span(rto)
+    ))
+}
+
+/// What is remarkable about a drill that passed without looking into the data.
+pub fn no_checks(result: Outcome, checks: &[CheckRecord]) -> Option<String> {
+    (result == Outcome::Passed && checks.is_empty()).then(|| {
+        "there are no checks: this shows that the backup can be restored, not what is in it"
+            .to_owned()
+    })
 }
 
 /// USD with at least two decimals.

@@ -130,6 +130,9 @@ pub struct CheckRecord {
 pub struct Cleanup {
     /// Nothing of the copy is left.
     pub deleted: bool,
+    /// Who made the copy and deletes it, where that is not opsctl: `AWS Backup`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_to: Option<String>,
     /// What was looked at to know that.
     pub proof: Vec<String>,
 }

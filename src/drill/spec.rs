@@ -63,6 +63,68 @@ pub struct Check {
     pub expectation: Expect,
 }
 
+/// One check of a DynamoDB table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TableCheck {
+    /// The number of items, within so many percent of the source's.
+    Items { within: Decimal },
+    /// Keys of the source that the copy has to have, but for so many percent.
+    Sample { keys: u32, missing: Decimal },
+    /// The newest time in an attribute.
+    Newest {
+        attribute: String,
+        max_age: Duration,
+    },
+}
+
+/// `"1%"`, `"0.5%"`: 0 to 100.
+fn percent(text: &str) -> Result<Decimal, String> {
+    text.trim()
+        .strip_suffix('%')
+        .and_then(|number| number.trim_end().parse::<Decimal>().ok())
+        .filter(|n| *n >= Decimal::ZERO && *n <= Decimal::from(100))
+        .ok_or_else(|| format!("`{text}` is not a share like \"1%\" or \"0.5%\""))
+}
+
+/// Most keys of a sample.
+pub const MOST_KEYS: u32 = 1000;
+
+impl TableCheck {
+    /// # Errors
+    /// A share or a number that is none.
+    pub fn of(check: &crate::config::later::Check) -> Result<TableCheck, String> {
+        if let Some(within) = &check.items_within {
+            return Ok(TableCheck::Items {
+                within: percent(within).map_err(|e| format!("items_within: {e}"))?,
+            });
+        }
+        if let Some(newest) = &check.newest {
+            if newest.attribute.is_empty() {
+                return Err("newest: the attribute has no name".to_owned());
+            }
+            return Ok(TableCheck::Newest {
+                attribute: newest.attribute.clone(),
+                max_age: newest.max_age.0,
+            });
+        }
+        let keys = check.sample.unwrap_or_default();
+        if keys == 0 || keys > MOST_KEYS {
+            return Err(format!("sample: {keys} is not in 1 to {MOST_KEYS}"));
+        }
+        let missing = check
+            .missing_within
+            .as_ref()
+            .map(|m| percent(m))
+            .transpose();
+        Ok(TableCheck::Sample {
+            keys,
+            missing: missing
+                .map_err(|e| format!("missing_within: {e}"))?
+                .unwrap_or_default(),
+        })
+    }
+}
+
 /// One drill of one environment.
 #[derive(Debug, Clone)]
 pub struct Spec {
@@ -81,7 +143,11 @@ pub struct Spec {
     pub timeout: Duration,
     pub check_timeout: Duration,
     pub cost_usd: Decimal,
+    /// `drill_every`: how long a passed drill counts.
+    pub every: Option<Duration>,
     pub checks: Vec<Check>,
+    /// Of a table, instead of `checks`.
+    pub table_checks: Vec<TableCheck>,
     /// Where it was written, and the SHA-256 of that file.
     pub policy_file: String,
     pub policy_line: u32,
@@ -99,6 +165,39 @@ impl Spec {
         given.unwrap_or("postgres")
     }
 
+    /// A drill `orders` of account 123456789012, without checks.
+    #[cfg(test)]
+    pub fn sample(source: &str) -> Spec {
+        Spec {
+            name: "orders".to_owned(),
+            project: "shop".to_owned(),
+            target: Target {
+                environment: "prod".to_owned(),
+                account: "123456789012".to_owned(),
+                regions: vec!["eu-west-1".to_owned()],
+                profile: None,
+                role_arn: None,
+                external_id: None,
+            },
+            id: SourceId::parse(source).unwrap(),
+            source: source.to_owned(),
+            method: DrillMethod::default(),
+            rto: None,
+            rpo: None,
+            restore: Restore::default(),
+            connect: None,
+            timeout: TIMEOUT,
+            check_timeout: CHECK_TIMEOUT,
+            cost_usd: Decimal::from(COST_USD),
+            every: None,
+            checks: Vec::new(),
+            table_checks: Vec::new(),
+            policy_file: "policies/backups.toml".to_owned(),
+            policy_line: 1,
+            policy_sha256: "00".to_owned(),
+        }
+    }
+
     /// The drills of one environment, in the order of their names.
     ///
     /// # Errors
@@ -112,8 +211,14 @@ impl Spec {
             let origin = drill.source.origin;
             let file = resolved.sources.get(origin.source);
             let at = |e: String| format!("{}: drill `{name}`: {e}", resolved.sources.place(origin));
+            let id = SourceId::parse(&drill.source).map_err(at)?;
+            let is_table = matches!(id, SourceId::DynamoDb(_));
+            let table_checks = match is_table {
+                true => drill.check.iter().map(TableCheck::of).collect(),
+                false => Ok(Vec::new()),
+            };
             let mut checks = Vec::new();
-            for check in &drill.check {
+            for check in drill.check.iter().filter(|_| !is_table) {
                 let (Some(sql), Some(expect)) = (&check.sql, &check.expect) else {
                     return Err(at("a check needs `sql` and `expect`".to_owned()));
                 };
@@ -129,7 +234,7 @@ impl Spec {
                 name: name.clone(),
                 project: resolved.project.clone(),
                 target: target.clone(),
-                id: SourceId::parse(&drill.source).map_err(at)?,
+                id,
                 source: drill.source.value.clone(),
                 method: drill.method,
                 rto: objective.and_then(|o| o.rto).map(|p| p.0),
@@ -143,7 +248,9 @@ impl Spec {
                 cost_usd: limits
                     .and_then(|l| l.cost_usd.as_ref())
                     .map_or_else(|| Decimal::from(COST_USD), |a| a.0),
+                every: backups.drill_every.as_ref().map(|p| p.value.0),
                 checks,
+                table_checks: table_checks.map_err(at)?,
                 policy_file: file.name.clone(),
                 policy_line: resolved.sources.line(origin),
                 policy_sha256: hex::encode(Sha256::digest(file.text.as_bytes())),

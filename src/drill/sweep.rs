@@ -58,6 +58,7 @@ pub async fn sweep(with: &Sweep<'_>) -> Swept {
         let mut cleanup = run.cleaned.clone().unwrap_or(Cleanup {
             deleted: true,
             proof: Vec::new(),
+            ..Cleanup::default()
         });
         // What was made last goes first: an instance before the cluster that it is in.
         for thing in run.things.iter().rev() {
@@ -139,6 +140,7 @@ async fn lost(
             let cleanup = Cleanup {
                 deleted: true,
                 proof: found.proof,
+                ..Cleanup::default()
             };
             let why = "the run was killed, and its machine lost its files; a later run removed what it had made";
             if let Err(e) = record_of_lost(with, draft, cleanup, why, out).await {

@@ -10,6 +10,8 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
+use crate::config::later::Via;
+
 /// How long a tunnel may take to answer.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How long its processes may take to end by themselves.
@@ -62,6 +64,31 @@ fn keep(stream: Option<impl AsyncRead + Unpin + Send + 'static>, said: &Arc<Mute
             said.push(line);
         }
     });
+}
+
+/// The address by which a copy is reached, and the tunnel that has to be closed afterwards.
+///
+/// # Errors
+/// What is wrong with the address, or what the command said.
+pub async fn reach(
+    via: &Via,
+    host: &str,
+    port: u16,
+) -> Result<(String, u16, Option<Tunnel>), String> {
+    match via {
+        Via::Direct => Ok((host.to_owned(), port, None)),
+        Via::Address(address) => address
+            .rsplit_once(':')
+            .and_then(|(host, port)| {
+                let host = host.trim_matches(['[', ']']).to_owned();
+                Some((host, port.parse().ok()?, None))
+            })
+            .ok_or_else(|| format!("`{address}` is no address")),
+        Via::Command(command) => {
+            let tunnel = Tunnel::open(command, host, port).await?;
+            Ok(("127.0.0.1".to_owned(), tunnel.port, Some(tunnel)))
+        }
+    }
 }
 
 impl Tunnel {

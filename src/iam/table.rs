@@ -87,6 +87,7 @@ const CHANGES: &str = "where what is there differs from what the policy says";
 const COMMITTED: &str = "asked where the costs show commitments, or while questions are left";
 const HISTORY: &str = "history of reports and notifications, and the last drills";
 const DOCTOR: &str = "`doctor` asks whether the role may do all this";
+const SHARED: &str = "who else sees a snapshot, and whether backups are kept elsewhere";
 const ACTIVATES: &str = "a key is activated once AWS has seen it on a cost line";
 const ACCOUNT_MONITOR: &str = "where no monitor of the services is there yet";
 
@@ -1080,10 +1081,61 @@ const DRILLS: &[Row] = &[
     ),
 ];
 
+/// Backups as they are, for the control and for drills.
+const BACKUPS: &[Row] = &[
+    row(
+        "rds:DescribeDBSnapshotAttributes",
+        &[plan(
+            Part::Backups,
+            &[w("rds:DescribeDBSnapshotAttributes", Rds, SHARED)],
+        )],
+    ),
+    row(
+        "rds:DescribeDBClusterSnapshotAttributes",
+        &[plan(
+            Part::Backups,
+            &[w("rds:DescribeDBClusterSnapshotAttributes", Rds, SHARED)],
+        )],
+    ),
+    row(
+        "rds:DescribeDBInstanceAutomatedBackups",
+        &[plan(
+            Part::Backups,
+            &[w("rds:DescribeDBInstanceAutomatedBackups", Rds, SHARED)],
+        )],
+    ),
+    row(
+        "rds:DescribeDBSubnetGroups",
+        &[
+            drill(
+                Part::RdsDrill,
+                &[w("rds:DescribeDBSubnetGroups", Rds, RARE)],
+            ),
+            drill(
+                Part::AuroraDrill,
+                &[w("rds:DescribeDBSubnetGroups", Rds, RARE)],
+            ),
+        ],
+    ),
+    row(
+        "rds:DescribeAccountAttributes",
+        &[
+            drill(
+                Part::RdsDrill,
+                &[w("rds:DescribeAccountAttributes", Regional, RARE)],
+            ),
+            drill(
+                Part::AuroraDrill,
+                &[w("rds:DescribeAccountAttributes", Regional, RARE)],
+            ),
+        ],
+    ),
+];
+
 /// All rows.
 pub fn rows() -> impl Iterator<Item = &'static Row> {
     [
-        READS, RDS_READS, COST_READS, WRITES, OWN_TAGS, OBJECTS, DRILLS,
+        READS, RDS_READS, COST_READS, WRITES, OWN_TAGS, OBJECTS, DRILLS, BACKUPS,
     ]
     .into_iter()
     .flatten()

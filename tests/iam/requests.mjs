@@ -153,6 +153,11 @@ export class World {
       case "DescribeDBClusters": return one("cluster", params.DBClusterIdentifier);
       case "DescribeDBSnapshots": return one("snapshot", params.DBSnapshotIdentifier);
       case "DescribeDBClusterSnapshots": return one("cluster-snapshot", params.DBClusterSnapshotIdentifier);
+      case "DescribeDBSnapshotAttributes": return one("snapshot", params.DBSnapshotIdentifier);
+      case "DescribeDBClusterSnapshotAttributes": return one("cluster-snapshot", params.DBClusterSnapshotIdentifier);
+      case "DescribeDBInstanceAutomatedBackups": return one("auto-backup", "*");
+      case "DescribeDBSubnetGroups": return one("subgrp", params.DBSubnetGroupName);
+      case "DescribeAccountAttributes": return [{ action, resource: "*" }];
       case "ListTagsForResource": return [{ action, resource: params.ResourceName }];
       case "AddTagsToResource":
         return [{ action, resource: params.ResourceName }];

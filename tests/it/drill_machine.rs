@@ -121,6 +121,7 @@ impl Source for Fake {
         Cleanup {
             deleted: !self.stuck,
             proof: vec!["looked".to_owned()],
+            ..Cleanup::default()
         }
     }
 }
@@ -147,11 +148,13 @@ fn spec() -> Spec {
         timeout: Duration::from_millis(300),
         check_timeout: Duration::from_secs(1),
         cost_usd: 5.into(),
+        every: None,
         checks: vec![Check {
             sql: "select 1".to_owned(),
             expect: "= 1".to_owned(),
             expectation: Expect::parse("= 1").unwrap(),
         }],
+        table_checks: Vec::new(),
         policy_file: "policies/backups.toml".to_owned(),
         policy_line: 3,
         policy_sha256: "00".to_owned(),

@@ -40,7 +40,10 @@ fn leave(stage: &Stage) -> Value {
     stage.rds(&json!({"states": []}));
     let mut copies = stage.copies();
     assert_eq!(copies.len(), 1);
-    copies.remove(0)
+    let copy = copies.remove(0);
+    // Otherwise it would stay busy, and refuse to go, for two thousand looks.
+    stage.rds(&json!({"settle": id(&copy)}));
+    copy
 }
 
 fn id(copy: &Value) -> &str {
@@ -174,16 +177,13 @@ fn a_stale_journal_does_not_reach_a_new_database_of_the_old_name() {
         };
         create(&stage, id(&copy), &tags);
         let swept = stage.gc(&["--format", "json"]);
-        let there = stage.copies();
-        assert_eq!(
-            there
-                .iter()
-                .filter(|c| c["DBInstanceIdentifier"] == copy["DBInstanceIdentifier"])
-                .count(),
-            1,
-            "{}",
-            swept.stdout
-        );
+        let there: Vec<Value> = stage
+            .copies()
+            .into_iter()
+            .filter(|c| c["DBInstanceArn"].is_string())
+            .collect();
+        assert_eq!(there.len(), 1, "{}", swept.stdout);
+        assert_eq!(id(&there[0]), id(&copy));
         assert_ne!(there[0]["DbiResourceId"], copy["DbiResourceId"]);
         assert_eq!(
             stage.requests("DeleteDBInstance"),

@@ -209,6 +209,23 @@ impl Emulator {
         self.control("POST", "/_opsctl/money", &what.to_string());
     }
 
+    /// Restore jobs of AWS Backup; see `tests/emulators/restore_testing.py`.
+    pub fn restore_tests(&self, what: &serde_json::Value) {
+        self.control("POST", "/_opsctl/restore-tests", &what.to_string());
+    }
+
+    /// The restore jobs as they stand.
+    pub fn restore_tests_now(&self) -> serde_json::Value {
+        let answer = self.control("GET", "/_opsctl/restore-tests", "");
+        let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+        serde_json::from_str(body).expect("a list of jobs")
+    }
+
+    /// How tables behave; see `tests/emulators/tables.py`.
+    pub fn tables(&self, settings: &serde_json::Value) {
+        self.control("POST", "/_opsctl/tables", &settings.to_string());
+    }
+
     /// How databases behave; see `tests/emulators/databases.py`.
     pub fn rds(&self, settings: &serde_json::Value) {
         let answer = self.control("POST", "/_opsctl/rds", &settings.to_string());

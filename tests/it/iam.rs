@@ -96,13 +96,13 @@ fn recorded(emulator: &Emulator, since: &mut usize) -> Vec<Value> {
 }
 
 fn node() -> Command {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/iam");
-    assert!(
-        folder.join("node_modules").is_dir(),
-        "the evaluator is not installed: run the tests with tests/run, or npm ci in tests/iam"
-    );
-    let mut command = Command::new("node");
-    command.arg(folder.join("evaluate.mjs"));
+    let variable = |name: &str| {
+        std::env::var_os(name)
+            .unwrap_or_else(|| panic!("{name} is not set: run the tests with tests/run"))
+    };
+    variable("OPSCTL_IAM_MODULES");
+    let mut command = Command::new(variable("OPSCTL_NODE"));
+    command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/iam/evaluate.mjs"));
     command
 }
 
@@ -236,7 +236,14 @@ fn record() -> (Value, [Value; 3]) {
         let ran = emulator.opsctl(
             dir.path(),
             &[
-                &["apply", "--yes", "--format", "json", "--allow-incomplete"],
+                &[
+                    "apply",
+                    "--yes",
+                    "--format",
+                    "json",
+                    "--allow-incomplete",
+                    "--allow-disruptive",
+                ],
                 args,
             ]
             .concat(),

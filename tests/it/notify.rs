@@ -98,7 +98,11 @@ fn workspace() -> TempDir {
 }
 
 fn audit(emulator: &crate::emulator::Emulator, dir: &Path, hook: &Receiver, args: &[&str]) -> Ran {
-    let all = [&["audit", "tags", "--format", "json"], args].concat();
+    let all = [
+        &["audit", "tags", "--fail-on", "low", "--format", "json"],
+        args,
+    ]
+    .concat();
     let mut command = emulator.command(dir, &all);
     command.env("OPSCTL_SLACK_WEBHOOK", hook.url());
     ran(command.output().unwrap())
@@ -203,31 +207,7 @@ fn a_topic_and_a_webhook_are_told_once_until_the_result_changes() {
     );
     assert_eq!(hook.bodies().len(), 3);
     // What changed is told.
-    emulator.python(
-        "seed.py",
-        &[
-            "--buckets",
-            "9",
-            "--databases",
-            "0",
-            "--queues",
-            "0",
-            "--tables",
-            "0",
-            "--functions",
-            "0",
-            "--alarms",
-            "0",
-            "--topics",
-            "0",
-            "--log-groups",
-            "0",
-            "--cache",
-            "0",
-            "--seed",
-            "2",
-        ],
-    );
+    emulator.python("objects.py", &["bucket", "shop-another"]);
     audit(&emulator, dir.path(), &hook, &["--notify", "slack"]);
     assert_eq!(hook.bodies().len(), 4);
 }
@@ -298,7 +278,15 @@ fn a_url_gets_the_result_as_json_and_the_sandbox_only_says_it() {
         ran(command.output().unwrap())
     };
     let said = run(
-        &["audit", "tags", "--sandbox", "--notify", "slack,url"],
+        &[
+            "audit",
+            "tags",
+            "--fail-on",
+            "low",
+            "--sandbox",
+            "--notify",
+            "slack,url",
+        ],
         None,
     );
     assert_eq!(said.code, 2, "{}", said.stderr);

@@ -98,7 +98,10 @@ pub async fn run(global: &Global, args: &DoctorArgs) -> Outcome {
         not_asked.extend(examined.not_asked);
     }
     if session.sandbox.is_some() {
-        not_asked.push("credentials, clocks and endpoints: the sandbox has none".to_owned());
+        not_asked.push(
+            "credentials, clocks, endpoints, IAM and Resource Explorer: the sandbox has none"
+                .to_owned(),
+        );
     }
     let report = Report {
         format_version: crate::plan::FORMAT_VERSION.to_owned(),
@@ -191,8 +194,12 @@ async fn examine(
         match answer {
             Ok(rulings) => {
                 told |= role == Role::Plan;
-                out.checks
-                    .extend(permissions::simulated(role, &target.environment, &rulings));
+                out.checks.extend(permissions::simulated(
+                    role,
+                    &target.environment,
+                    &rulings,
+                    session.sandbox.is_some(),
+                ));
             }
             Err(e) => out.checks.extend(permissions::tried(
                 role,
@@ -286,7 +293,8 @@ async fn silent_switches(
             &inventory.money.billing_metric,
         ));
     }
-    if asked.tags {
+    // The sandbox has no Resource Explorer that could be on or off.
+    if asked.tags && session.sandbox.is_none() {
         out.checks
             .extend(services::explorer(environment, &target.regions, inventory));
     }

@@ -10,7 +10,7 @@ use crate::config::source::Diagnostic;
 use crate::config::values::{Match, Period, Sourced};
 use crate::config::workspace::is_region;
 use crate::drill::expect::Expect;
-use crate::drill::spec::SourceId;
+use crate::drill::spec::{SourceId, TableCheck};
 use crate::model::Amount;
 
 /// `[backups]`
@@ -87,6 +87,10 @@ pub struct Restore {
     pub cluster_parameter_group: Option<String>,
     /// The source's if left out.
     pub option_group: Option<String>,
+    /// DynamoDB: with the secondary indexes of the source; without if left out, which is cheaper and
+    /// faster, and tells less about the time that a real recovery takes.
+    #[serde(default)]
+    pub indexes: bool,
     /// A PostgreSQL to restore dumps into, instead of a scratch one.
     pub scratch: Option<String>,
 }
@@ -182,11 +186,32 @@ pub struct Limits {
     pub cost_usd: Option<Amount>,
 }
 
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+/// Of a database `sql` and `expect`; of a DynamoDB table one of `items_within`, `sample`, `newest`.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Check {
     pub sql: Option<String>,
     pub expect: Option<Sourced<String>>,
+    /// DynamoDB: every item of the copy is read and counted; the number is that of the source within
+    /// this share, such as `"1%"`. DynamoDB's own number of the source is up to six hours old.
+    pub items_within: Option<Sourced<String>>,
+    /// DynamoDB: so many keys are read from the source and looked up in the copy, 1 to 1000.
+    pub sample: Option<u32>,
+    /// With `sample`: the share that may be missing, such as `"2%"`; none if left out.
+    pub missing_within: Option<Sourced<String>>,
+    /// DynamoDB: the newest value of a time in the copy.
+    pub newest: Option<Newest>,
+}
+
+/// A time that items carry.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Newest {
+    /// A number of seconds, milliseconds or microseconds since 1970, or text like
+    /// `2026-11-22T08:00:00Z` or `2026-11-22`.
+    pub attribute: String,
+    /// At the time of the check.
+    pub max_age: Period,
 }
 
 impl Backups {
@@ -265,6 +290,13 @@ impl Drill {
             ));
         }
         for check in &self.check {
+            if let Err(e) = check.fits(sql) {
+                out.push(wrong(e));
+                continue;
+            }
+            if !sql {
+                continue;
+            }
             match &check.expect {
                 Some(expect) => {
                     if let Err(e) = Expect::parse(expect) {
@@ -274,15 +306,58 @@ impl Drill {
                         ));
                     }
                 }
-                None if sql => {
-                    out.push(wrong("a check without `expect` proves nothing".to_owned()))
-                }
-                None => {}
+                None => out.push(wrong("a check without `expect` proves nothing".to_owned())),
             }
-            if sql && check.sql.as_ref().is_none_or(|text| text.trim().is_empty()) {
+            if check.sql.as_ref().is_none_or(|text| text.trim().is_empty()) {
                 out.push(wrong("a check needs `sql`".to_owned()));
             }
         }
         out
+    }
+}
+
+impl Check {
+    /// Whether its keys are those of a database or of a table.
+    fn fits(&self, sql: bool) -> Result<(), String> {
+        let of_tables = [
+            ("items_within", self.items_within.is_some()),
+            ("sample", self.sample.is_some()),
+            ("newest", self.newest.is_some()),
+        ];
+        let given: Vec<&str> = of_tables
+            .iter()
+            .filter(|(_, given)| *given)
+            .map(|(name, _)| *name)
+            .collect();
+        if sql {
+            let more = self.missing_within.as_ref().map(|_| "missing_within");
+            return match given.first().copied().or(more) {
+                Some(name) => Err(format!(
+                    "`{name}` is for DynamoDB tables; this one takes `sql`"
+                )),
+                None => Ok(()),
+            };
+        }
+        if self.sql.is_some() || self.expect.is_some() {
+            return Err(
+                "a table has no SQL: a check has `items_within`, `sample` or `newest`".to_owned(),
+            );
+        }
+        match given[..] {
+            [_] => {}
+            [] => {
+                return Err(
+                    "a check of a table has one of `items_within`, `sample` and `newest`"
+                        .to_owned(),
+                );
+            }
+            _ => {
+                return Err(format!(
+                    "a check has one of these, and this one has {}: write two checks",
+                    given.join(" and ")
+                ));
+            }
+        }
+        TableCheck::of(self).map(drop)
     }
 }

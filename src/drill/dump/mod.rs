@@ -475,6 +475,7 @@ impl Source for Dump<'_> {
         let mut out = Cleanup {
             deleted: true,
             proof: Vec::new(),
+            ..Cleanup::default()
         };
         if let (Some(name), Some(server)) = (&self.database, &self.server) {
             let dropped = probe::drop_database(server, name).await;

@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use futures::FutureExt;
 use jiff::Timestamp;
 
+pub(super) use self::preflight::unseen;
 use self::states::{State, meaning, state};
 use super::guard::Claim;
 use super::journal::CopyThing;
@@ -407,6 +408,7 @@ impl Source for Rds<'_> {
         let mut out = Cleanup {
             deleted: true,
             proof: Vec::new(),
+            ..Cleanup::default()
         };
         if self.asked.is_empty() {
             out.proof.push("nothing had been made".to_owned());

@@ -52,6 +52,7 @@ fn seen() -> CopySeen {
         deletion_protection: false,
         replicas: Vec::new(),
         replica_of: None,
+        restored_from: None,
         cluster: None,
         members: Vec::new(),
         endpoint: None,
@@ -191,4 +192,88 @@ fn without_a_journal_tags_name_and_age_decide() {
         failing(&claimed, &older, "123456789012"),
         ["created after the intent"]
     );
+}
+
+const SOURCE_TABLE: &str = "arn:aws:dynamodb:eu-west-1:123456789012:table/Orders";
+
+fn table_thing() -> CopyThing {
+    CopyThing {
+        kind: CopyKind::Table,
+        id: label::copy_name(CopyKind::Table, "Orders", RUN),
+        source: "Orders".to_owned(),
+        source_resource_id: "id-source".to_owned(),
+        ..thing()
+    }
+}
+
+fn untagged() -> CopySeen {
+    let id = table_thing().id;
+    CopySeen {
+        kind: CopyKind::Table,
+        arn: format!("arn:aws:dynamodb:eu-west-1:123456789012:table/{id}"),
+        tags: Observed::Known(Default::default()),
+        id,
+        resource_id: Some("id-copy".to_owned()),
+        status: "ACTIVE".to_owned(),
+        restored_from: Some(SOURCE_TABLE.to_owned()),
+        publicly_accessible: None,
+        ..seen()
+    }
+}
+
+/// A restore of a table takes no tags: until they are there its own journal claims it, and nothing
+/// else does.
+#[test]
+fn an_untagged_table_is_ours_by_its_journal_only() {
+    for known in [Some("id-copy"), None] {
+        let claim = table_thing().claim(&target(), known);
+        assert_eq!(
+            failing(&claim, &untagged(), "123456789012"),
+            [""; 0],
+            "{known:?}"
+        );
+    }
+    assert_eq!(
+        Claim::from_tags(&target(), &untagged(), Duration::ZERO),
+        None
+    );
+    let tags = ["run tag", "source tag", "intent tag"];
+    type Change = fn(&mut CopySeen);
+    // With the answer lost each fact has to fit.
+    let lost: [Change; 5] = [
+        |s| s.restored_from = None,
+        |s| s.restored_from = Some(SOURCE_TABLE.replace("Orders", "Carts")),
+        |s| s.restored_from = Some(SOURCE_TABLE.replace("eu-west-1", "us-east-1")),
+        |s| s.created = Some("2026-11-22T10:50:01Z".parse().unwrap()),
+        |s| s.created = None,
+    ];
+    for (i, change) in lost.into_iter().enumerate() {
+        let mut seen = untagged();
+        change(&mut seen);
+        let claim = table_thing().claim(&target(), None);
+        let failed = failing(&claim, &seen, "123456789012");
+        assert!(tags.iter().all(|t| failed.contains(t)), "{i}: {failed:?}");
+    }
+    // A new table of the old name, whatever it was made from.
+    let claim = table_thing().claim(&target(), Some("id-copy"));
+    let mut other = untagged();
+    other.resource_id = Some("id-other".to_owned());
+    let failed = failing(&claim, &other, "123456789012");
+    assert!(
+        failed.contains(&"run tag") && failed.contains(&"resource id"),
+        "{failed:?}"
+    );
+    // A tag with another value is somebody's word against it.
+    let mut tagged = untagged();
+    tagged.tags = Observed::Known(
+        [(label::RUN.to_owned(), "another".to_owned())]
+            .into_iter()
+            .collect(),
+    );
+    assert_eq!(failing(&claim, &tagged, "123456789012"), ["run tag"]);
+    // An instance has had its tags from the beginning.
+    let mut instance = seen();
+    instance.tags = Observed::Known(Default::default());
+    let claim = thing().claim(&target(), Some("db-COPY"));
+    assert_eq!(failing(&claim, &instance, "123456789012"), tags);
 }

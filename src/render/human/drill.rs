@@ -144,9 +144,10 @@ fn facts(context: &Context, lines: &mut Lines, record: &Record) {
     if let Some(copy) = &record.copy {
         rows.push(("copy", copy.id.clone()));
     }
-    let left = match record.cleanup.deleted {
-        true => "nothing is left",
-        false => "NOT COMPLETE",
+    let left = match (record.cleanup.deleted, &record.cleanup.left_to) {
+        (true, _) => "nothing is left".to_owned(),
+        (false, Some(other)) => format!("left to {other}"),
+        (false, None) => "NOT COMPLETE".to_owned(),
     };
     rows.push((
         "cleanup",

@@ -85,10 +85,10 @@ pub(super) fn one(out: &mut String, view: &DrillView) {
         "Cleanup",
         text(&format!(
             "{}: {}",
-            if record.cleanup.deleted {
-                "nothing is left"
-            } else {
-                "not complete"
+            match (record.cleanup.deleted, &record.cleanup.left_to) {
+                (true, _) => "nothing is left".to_owned(),
+                (false, Some(other)) => format!("left to {other}"),
+                (false, None) => "not complete".to_owned(),
             },
             record.cleanup.proof.join("; ")
         )),

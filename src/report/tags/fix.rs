@@ -23,11 +23,13 @@ pub(super) fn of(
     let apply = apply_command(&one.address);
     let by_apply: Vec<&&Reported> = findings.iter().filter(|f| f.remediation == apply).collect();
     if !by_apply.is_empty() {
-        let rest: Vec<&str> = findings
+        let mut rest: Vec<&str> = findings
             .iter()
             .filter(|f| f.remediation != apply)
             .map(|f| f.remediation.as_str())
             .collect();
+        rest.sort_unstable();
+        rest.dedup();
         let text = match rest.is_empty() {
             true => String::new(),
             false => format!("then by hand: {}", rest.join("; ")),
@@ -42,6 +44,7 @@ pub(super) fn of(
     }
     let texts = || {
         let mut texts: Vec<&str> = findings.iter().map(|f| f.remediation.as_str()).collect();
+        texts.sort_unstable();
         texts.dedup();
         texts.join("; ")
     };
