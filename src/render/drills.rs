@@ -129,10 +129,9 @@ impl DrillsReport<'_> {
     }
 
     pub(super) fn rehearsal(&self) -> Option<String> {
-        let name = self.sandbox.as_ref()?;
-        Some(format!(
-            "These are rehearsals in the sandbox {name}: the source and its states are played. They prove nothing about any backup and are no evidence."
-        ))
+        self.sandbox.as_ref().map(|name| format!(
+                "These are rehearsals in the sandbox {name}: the source and its states are played. They prove nothing about any backup and are no evidence."
+            ))
     }
 
     /// What each framework asks for and what these records say to it. The references and what they

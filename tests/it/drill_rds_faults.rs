@@ -206,12 +206,12 @@ fn signals_in_every_step_end_in_the_cleanup() {
             }
             let child = spawn(stage.command(&["drill", "run"]));
             let began = Instant::now();
-            let wanted = format!("\"event\":\"started\",\"at\"");
+            let wanted = "\"event\":\"started\",\"at\"";
             while !journals(&stage).iter().any(|text| {
                 !text.contains("\"event\":\"end\"")
                     && text
                         .lines()
-                        .any(|l| l.contains(&wanted) && l.contains(&format!("\"step\":\"{step}\"")))
+                        .any(|l| l.contains(wanted) && l.contains(&format!("\"step\":\"{step}\"")))
             }) {
                 assert!(
                     began.elapsed() < Duration::from_secs(20),

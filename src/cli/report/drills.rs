@@ -176,11 +176,11 @@ fn period(args: &DrillsArgs, now: Timestamp) -> Result<(Timestamp, Timestamp), F
     }
 }
 
-/// The project, what its drills are to prove, and what could not be told.
-type AskedFor = (Option<Loaded>, Vec<Wanted>, Vec<String>);
+/// The project's files, its drills, and what is not known of them.
+type Asked = (Option<Loaded>, Vec<Wanted>, Vec<String>);
 
 /// Without a project records can be reported on all the same; what is asked for is then unknown.
-fn asked_for(global: &Global, project: bool) -> Result<AskedFor, Failure> {
+fn asked_for(global: &Global, project: bool) -> Result<Asked, Failure> {
     if !project && global.sandbox.is_none() {
         return Ok((
             None,
