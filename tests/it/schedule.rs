@@ -412,7 +412,7 @@ fn cron_accepts_the_crontab_and_its_commands_mail_only_what_matters() {
     assert_eq!(run(&tolerant, "2").stdout, "");
     assert!(run(&tolerant, "3").stdout.contains("audit: exit 3"));
     // A run that has not ended keeps the next one out.
-    let _other = Command::new("flock")
+    let mut other = Command::new("flock")
         .arg(hard.join(".opsctl").join(lock_of(&drill)))
         .args(["sleep", "3"])
         .spawn()
@@ -420,6 +420,7 @@ fn cron_accepts_the_crontab_and_its_commands_mail_only_what_matters() {
     std::thread::sleep(std::time::Duration::from_millis(500));
     let kept_out = run(&drill, "0");
     assert!(kept_out.stdout.contains("exit 75"), "{}", kept_out.stdout);
+    other.wait().expect("flock ends");
     assert!(!hard.join("ran").exists());
 }
 
