@@ -1073,6 +1073,27 @@ const DRILLS: &[Row] = &[
         )],
     ),
     row(
+        "backup:DescribeRecoveryPoint",
+        &[drill(
+            Part::Drill,
+            &[w("backup:DescribeRecoveryPoint", Regional, VALIDATOR)],
+        )],
+    ),
+    row(
+        "backup:GetRestoreJobMetadata",
+        &[drill(
+            Part::Drill,
+            &[w("backup:GetRestoreJobMetadata", Regional, VALIDATOR)],
+        )],
+    ),
+    row(
+        "backup:GetRestoreTestingPlan",
+        &[drill(
+            Part::Drill,
+            &[w("backup:GetRestoreTestingPlan", Regional, VALIDATOR)],
+        )],
+    ),
+    row(
         "backup:PutRestoreValidationResult",
         &[drill(
             Part::Drill,

@@ -282,7 +282,13 @@ export class World {
     return [{ action: `kms:${operation}`, resource: params.KeyId, context: operation === "CreateGrant" ? context : { "kms:ViaService": params.via } }];
   }
 
-  backup(operation) {
-    return [{ action: `backup:${operation}`, resource: "*" }];
+  backup(operation, region, params) {
+    const action = `backup:${operation}`;
+    switch (operation) {
+      case "DescribeRecoveryPoint": return [{ action, resource: params.RecoveryPointArn }];
+      case "GetRestoreTestingPlan":
+        return [{ action, resource: this.arn("backup", region, `restore-testing-plan:${params.RestoreTestingPlanName}-0f1e2d3c`) }];
+      default: return [{ action, resource: "*" }];
+    }
   }
 }
