@@ -193,7 +193,7 @@ mod tests {
 
     #[test]
     fn what_is_too_short_for_a_spare_run_says_so_and_what_cannot_fit_is_refused() {
-        let tight = choose(HOUR * 11, 4 * HOUR, HOUR / 4).unwrap();
+        let tight = choose(HOUR * 12, 4 * HOUR, HOUR / 4).unwrap();
         assert_eq!(tight.cadence, Cadence::Hours(6));
         assert!(!tight.spare);
         assert_eq!(choose(HOUR * 5, 4 * HOUR, HOUR), None);

@@ -53,7 +53,7 @@ async function missingTypes(action, resources) {
   const missing = [];
   for (const type of details.resourceTypes.filter((t) => t.required && !EITHER[service]?.includes(t.name))) {
     const pattern = (await iamResourceTypeDetails(service, type.name)).arn
-      .replace(/[.*+?^()|[\]\\]/g, "\\$&").replace(/\$\{[^}]+\}/g, "[^:]*");
+      .replace(/[.+?^()|[\]\\]/g, "\\$&").replaceAll("*", "[^:]*").replace(/\$\{[^}]+\}/g, "[^:]*");
     if (!resources.some((r) => r === "*" || new RegExp(`^${pattern}$`).test(r) || new RegExp(`^${pattern.replaceAll("[^:]*", ".*")}$`).test(r))) missing.push(type.name);
   }
   return missing;
