@@ -24,8 +24,25 @@ pub const DAYS_SINCE_PASSED: &str = "DaysSincePassed";
 pub const PROJECT: &str = "Project";
 pub const ENVIRONMENT: &str = "Environment";
 pub const DRILL: &str = "Drill";
+/// What the drill restored: a drill that was given another source has not passed with it yet.
+pub const SOURCE: &str = "Source";
 
-/// A metric of one drill.
+/// A metric about what a drill found out about one source. Values of dimensions are ASCII and at
+/// most 1,024 characters. Source: API model, `cloudwatch:DimensionValue`.
+pub fn of_source(
+    name: &str,
+    project: &str,
+    environment: &str,
+    drill: &str,
+    source: &str,
+) -> MetricId {
+    let mut metric = metric(name, project, environment, drill);
+    let ascii: String = source.escape_default().take(1024).collect();
+    metric.dimensions.insert(SOURCE.to_owned(), ascii);
+    metric
+}
+
+/// A metric of one drill, whatever its source is.
 pub fn metric(name: &str, project: &str, environment: &str, drill: &str) -> MetricId {
     MetricId {
         namespace: NAMESPACE.to_owned(),
@@ -40,8 +57,9 @@ pub fn metric(name: &str, project: &str, environment: &str, drill: &str) -> Metr
 
 /// What one record comes to. An aborted drill did not pass.
 pub fn of_record(project: &str, record: &Record) -> Vec<MetricPoint> {
+    let (environment, drill, source) = (&record.environment, &record.drill, &record.source.id);
     let point = |name: &str, value: f64, unit| MetricPoint {
-        metric: metric(name, project, &record.environment, &record.drill),
+        metric: of_source(name, project, environment, drill, source),
         value,
         unit,
     };
@@ -59,7 +77,12 @@ pub fn of_record(project: &str, record: &Record) -> Vec<MetricPoint> {
             .map(|s| point(RECOVERY_POINT_AGE_SECONDS, s, "Seconds")),
     );
     if record.passed() {
-        out.push(point(DAYS_SINCE_PASSED, 0.0, "None"));
+        // The alarm watches it under the name of the drill.
+        out.push(MetricPoint {
+            metric: metric(DAYS_SINCE_PASSED, project, environment, drill),
+            value: 0.0,
+            unit: "None",
+        });
     }
     out
 }

@@ -211,7 +211,13 @@ async fn in_metric(
     let queries: Vec<SeriesQuery> = drills
         .iter()
         .map(|drill| SeriesQuery {
-            metric: metrics::metric(metrics::PASSED, asked.project, environment, drill),
+            metric: metrics::of_source(
+                metrics::PASSED,
+                asked.project,
+                environment,
+                drill,
+                asked.drills.get(drill).copied().unwrap_or_default(),
+            ),
             statistic: "Maximum".to_owned(),
             period: HOUR,
         })

@@ -288,7 +288,10 @@ const READS: &[Row] = &[
     ),
     row(
         "dynamodb:ListTables",
-        &[plan(Part::Resources, &[g("dynamodb:ListTables", Regional)])],
+        &[
+            plan(Part::Resources, &[g("dynamodb:ListTables", Regional)]),
+            drill(Part::DynamoDrill, &[g("dynamodb:ListTables", Regional)]),
+        ],
     ),
     row(
         "dynamodb:DescribeTable",
