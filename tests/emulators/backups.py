@@ -30,9 +30,9 @@ def modify_db_instance(original, self, identifier, kwargs):
         raise Refusal("InvalidParameterValue", f"Invalid backup retention period: {days}", 400)
     if asked.get("ApplyImmediately"):
         # Everything that waits is carried out too.
-        for name, value in waiting.items():
-            setattr(database, WAITS.get(name, "backup_retention_period"), value)
-        waiting = {}
+        fields = {**WAITS, "BackupRetentionPeriod": "backup_retention_period"}
+        for name in fields.keys() & waiting.keys():
+            setattr(database, fields[name], waiting.pop(name))
     else:
         kwargs = dict(kwargs)
         for name in WAITS.keys() & asked.keys():
