@@ -14,8 +14,9 @@ use super::probe::{self, Connection};
 use super::record::{Cleanup, Outcome, Record, now};
 use crate::cloud::Cloud;
 
-/// Where the scratch database of a drill is; `None` if the configuration no longer says.
-pub type Resolve<'a> = dyn Fn(&str) -> Option<Connection> + Sync + 'a;
+/// Where the scratch database of an environment's drill is; `None` if the configuration no longer
+/// says.
+pub type Resolve<'a> = dyn Fn(&str, &str) -> Option<Connection> + Sync + 'a;
 
 /// What a sweep did, or would do.
 #[derive(Debug, Default)]
@@ -227,7 +228,7 @@ async fn one(thing: &Thing, run: &Unfinished, with: &Sweep<'_>) -> (Option<Lefto
         .find(|p| p.target.environment == copy.environment && p.target.account == copy.account);
     let (Some(cloud), Some(place)) = (with.cloud, place) else {
         let why = format!(
-            "the configuration has no environment `{}` of account {} with drills any more, so it cannot be reached",
+            "the configuration has no environment `{}` of account {} any more, so it cannot be reached",
             copy.environment, copy.account
         );
         return (Some(kept(why)), Vec::new());
@@ -260,7 +261,8 @@ async fn local(
             return blocking(path.clone(), Some(run.run_id.clone()), dry_run).await;
         }
         Thing::ScratchDatabase { drill, database } => {
-            let Some(connection) = resolve(drill) else {
+            let environment = run.draft.as_ref().map_or("", |d| d.environment.as_str());
+            let Some(connection) = resolve(environment, drill) else {
                 out.kept = Some(format!(
                     "the configuration has no `scratch` server for drill `{drill}` any more"
                 ));
@@ -286,6 +288,11 @@ async fn local(
         Thing::Copy(_) => {}
     }
     Some(out)
+}
+
+/// Whether a draft tells how its run ended: those of before are aborted, and do not say why.
+fn judged(draft: &Record) -> bool {
+    draft.result != Outcome::Aborted || !draft.reasons.is_empty()
 }
 
 /// Writes the record that the run could not write.
@@ -332,14 +339,29 @@ async fn finish(
                 .last_step
                 .as_ref()
                 .map_or_else(String::new, |s| format!(" during `{s}`"));
-            let record = Record {
-                finished_at: now(),
-                cleanup,
-                result: Outcome::Aborted,
-                reasons: vec![format!(
-                    "the run was killed{during}; a later run removed what it had made"
-                )],
-                ..draft.clone()
+            let record = match judged(draft) {
+                // It came to its end, and only the record is missing.
+                true => {
+                    let mut reasons = draft.reasons.clone();
+                    reasons.push(
+                        "the run could not write this record; a later run did, from its journal"
+                            .to_owned(),
+                    );
+                    Record {
+                        cleanup,
+                        reasons,
+                        ..draft.clone()
+                    }
+                }
+                false => Record {
+                    finished_at: now(),
+                    cleanup,
+                    result: Outcome::Aborted,
+                    reasons: vec![format!(
+                        "the run was killed{during}; a later run removed what it had made"
+                    )],
+                    ..draft.clone()
+                },
             };
             let bucket = with.bucket.filter(|_| draft.sandbox.is_none());
             let appended = chain.append(record, bucket).await?;
