@@ -372,3 +372,52 @@ async fn finish(
     };
     run.end(&sha256).map_err(|e| e.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::drill::journal::Journal;
+    use crate::drill::machine;
+    use crate::drill::record::Trigger;
+    use crate::drill::spec::Spec;
+
+    #[tokio::test]
+    async fn a_result_outlives_a_record_that_could_not_be_written() {
+        let state = tempfile::tempdir().unwrap();
+        let runs = state.path().join("runs");
+        let trigger = Trigger {
+            kind: "user".to_owned(),
+            name: "ada".to_owned(),
+            detail: None,
+        };
+        let spec = Spec::sample("s3-dump:bucket/prefix");
+        let mut draft = machine::draft(&spec, "20261122T104000Z-0a1b2c", None, &trigger);
+        let journal = Journal::begin(&runs, &draft.run_id, &draft).unwrap();
+        draft.result = Outcome::Failed;
+        draft.reasons = vec!["check failed: select 1".to_owned()];
+        journal.draft(&draft).unwrap();
+        drop(journal);
+        let with = Sweep {
+            state: state.path(),
+            bucket: None,
+            resolve: &|_, _| None,
+            cloud: None,
+            places: &[],
+            dry_run: false,
+            progress: &|_| {},
+        };
+        let run = Unfinished::find(&runs).0.pop().unwrap();
+        let mut out = Swept::default();
+        let cleanup = Cleanup {
+            deleted: true,
+            ..Cleanup::default()
+        };
+        finish(&with, run, cleanup, &mut out).await.unwrap();
+        let record = &out.records[0].record;
+        assert_eq!(record.result, Outcome::Failed);
+        assert_eq!(record.reasons[0], "check failed: select 1");
+        assert!(record.reasons[1].contains("later run"));
+        assert_eq!(record.finished_at, draft.finished_at);
+        assert!(Unfinished::find(&runs).0.is_empty());
+    }
+}
