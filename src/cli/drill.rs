@@ -11,24 +11,25 @@ use serde_json::{Value, json};
 use super::context::{Interrupt, Progress};
 use super::evidence::Evidence;
 use super::notify::{Notifier, NotifyArgs};
-use super::session::{Session, aws, guard, load, project_dir, sandbox_state, state_dir};
+use super::session::{Session, aws, guard, load, project_dir, sandbox_state, state_dir, target};
 use super::{Failure, Format, Global, Outcome, exit, json_head};
 use crate::apply::notify::{self, Notice};
 use crate::cloud::copies::CopyKind;
 use crate::cloud::{Cloud, Target};
 use crate::config::Loaded;
+use crate::config::load::WORKSPACE_FILE;
 use crate::config::source::suggest;
 use crate::drill::chain::{Bucket, Chain};
 use crate::drill::dump::Dump;
 use crate::drill::dynamodb::DynamoDb;
 use crate::drill::journal::new_run_id;
-use crate::drill::machine::{self, Finished, Request, money, span};
+use crate::drill::machine::{self, CLEANUP, Finished, Request, money, span};
 use crate::drill::metrics::Publisher;
 use crate::drill::probe::Connection;
 use crate::drill::rds::Rds;
 use crate::drill::record::{Outcome as Result_, Record, StepRecord, Trigger, now, seconds};
 use crate::drill::source::{Listener, Preflight, Source, Stop};
-use crate::drill::spec::{SourceId, Spec};
+use crate::drill::spec::{SourceId, Spec, TIMEOUT};
 use crate::drill::sweep::{Place, Sweep, Swept, sweep};
 use crate::drill::trigger;
 use crate::render::{self, DrillPlanView, DrillView, SweptView};
@@ -142,10 +143,14 @@ struct Opened {
     world: Option<World>,
     /// With the stage that each environment is at.
     specs: Vec<(Spec, String)>,
+    /// Every environment of the project with its drills, whatever this run is narrowed to: what was
+    /// left behind, and how long a copy may live, does not depend on `-e` or a name.
+    all: Vec<(Target, Vec<Spec>)>,
 }
 
 impl Opened {
-    fn new(global: &Global, names: &[String]) -> Result<Opened, Failure> {
+    /// The project, whether it has any drill or not.
+    fn open(global: &Global) -> Result<Opened, Failure> {
         let (loaded, world, state) = load(global)?;
         global.print_warnings(&loaded);
         let cloud: Box<dyn Cloud> = match (&world, &global.sandbox) {
@@ -161,13 +166,36 @@ impl Opened {
             sandbox: global.sandbox.clone(),
             state,
         };
-        let mut specs = Vec::new();
-        for (target, resolved) in session.environments(global, None)? {
-            let stage = resolved.stage.name.value.clone();
-            let all = Spec::all(&target, &resolved).map_err(Failure::new)?;
-            specs.extend(all.into_iter().map(|spec| (spec, stage.clone())));
+        let mut all = Vec::new();
+        for (name, environment) in &session.workspace()?.environments {
+            let target = target(name, environment);
+            let resolved = session
+                .loaded
+                .resolve(Some(name), &environment.stage.value)
+                .map_err(|found| Failure::files(session.loaded.clone(), found))?;
+            let specs = Spec::all(&target, &resolved).map_err(Failure::new)?;
+            all.push((target, specs));
         }
-        let known: Vec<String> = specs.iter().map(|(s, _)| s.name.clone()).collect();
+        let mut specs = Vec::new();
+        if !all.is_empty() {
+            for (target, resolved) in session.environments(global, None)? {
+                let stage = resolved.stage.name.value.clone();
+                let own = Spec::all(&target, &resolved).map_err(Failure::new)?;
+                specs.extend(own.into_iter().map(|spec| (spec, stage.clone())));
+            }
+        }
+        Ok(Opened {
+            session,
+            world,
+            specs,
+            all,
+        })
+    }
+
+    /// The project for a run of these drills; of all, if none is named.
+    fn new(global: &Global, names: &[String]) -> Result<Opened, Failure> {
+        let mut opened = Opened::open(global)?;
+        let known: Vec<String> = opened.specs.iter().map(|(s, _)| s.name.clone()).collect();
         if known.is_empty() {
             return Err(
                 Failure::new("no drill is configured for these environments").help(
@@ -184,12 +212,9 @@ impl Opened {
                 });
             }
         }
-        specs.retain(|(spec, _)| names.is_empty() || names.contains(&spec.name));
-        Ok(Opened {
-            session,
-            world,
-            specs,
-        })
+        let asked = |spec: &Spec| names.is_empty() || names.contains(&spec.name);
+        opened.specs.retain(|(spec, _)| asked(spec));
+        Ok(opened)
     }
 
     /// The source of a drill, if this version can restore it.
@@ -263,39 +288,57 @@ fn triggered_by() -> Trigger {
     trigger::detect(&env, std::io::stderr().is_terminal())
 }
 
-/// Where copies of these drills can be, by environment.
-fn places(specs: &[(Spec, String)]) -> Vec<Place> {
-    let mut out: Vec<Place> = Vec::new();
-    for (spec, _) in specs {
-        let kinds: &[CopyKind] = match spec.id {
-            // An instance of a cluster goes before the cluster.
-            SourceId::Rds(_) | SourceId::Aurora(_) => &[CopyKind::Instance, CopyKind::Cluster],
-            SourceId::DynamoDb(_) => &[CopyKind::Table],
-            SourceId::Dump { .. } => &[],
-        };
-        let at = out.iter().position(|p| p.target == spec.target);
-        let at = at.unwrap_or_else(|| {
-            out.push(Place {
-                target: spec.target.clone(),
-                kinds: Vec::new(),
-                older_than: spec.timeout,
-            });
-            out.len() - 1
-        });
-        if let Some(place) = out.get_mut(at) {
-            place.older_than = place.older_than.max(spec.timeout);
-            let new = kinds.iter().filter(|k| !place.kinds.contains(k));
-            let new: Vec<CopyKind> = new.copied().collect();
-            place.kinds.extend(new);
-        }
+/// What a drill of a source restores; an instance of a cluster goes before the cluster.
+fn kinds_of(id: &SourceId) -> &'static [CopyKind] {
+    match id {
+        SourceId::Rds(_) | SourceId::Aurora(_) => &[CopyKind::Instance, CopyKind::Cluster],
+        SourceId::DynamoDb(_) => &[CopyKind::Table],
+        SourceId::Dump { .. } => &[],
     }
-    out
 }
 
-/// The scratch server that a drill of the configuration names.
-fn scratch_of(specs: &[(Spec, String)], name: &str) -> Option<Connection> {
-    let (spec, _) = specs.iter().find(|(s, _)| s.name == name)?;
-    let url = spec.restore.scratch.as_ref()?;
+/// Where copies can be: every environment, so that each journal can be finished. Copies without a
+/// journal are looked for where `searched` says so; where there is no drill in the whole project any
+/// more, every kind.
+fn places(all: &[(Target, Vec<Spec>)], searched: &dyn Fn(&Target) -> bool) -> Vec<Place> {
+    let specs = || all.iter().flat_map(|(_, specs)| specs);
+    let none = specs().next().is_none();
+    // Two environments may share an account, and another machine may run any of the drills: a copy
+    // is old when no run of any of them can be alive.
+    let longest = specs().map(|s| s.timeout).max().unwrap_or_default();
+    let older_than = longest.max(TIMEOUT) + CLEANUP;
+    all.iter()
+        .map(|(target, specs)| {
+            let mut kinds: Vec<CopyKind> = Vec::new();
+            if none {
+                kinds.extend([CopyKind::Instance, CopyKind::Cluster, CopyKind::Table]);
+            }
+            for kind in specs.iter().flat_map(|s| kinds_of(&s.id)) {
+                if !kinds.contains(kind) {
+                    kinds.push(*kind);
+                }
+            }
+            if !searched(target) {
+                kinds.clear();
+            }
+            Place {
+                target: target.clone(),
+                kinds,
+                older_than,
+            }
+        })
+        .collect()
+}
+
+/// The scratch server that a drill of an environment names.
+fn scratch_of(all: &[(Target, Vec<Spec>)], environment: &str, name: &str) -> Option<Connection> {
+    let (_, specs) = all.iter().find(|(t, _)| t.environment == environment)?;
+    let url = specs
+        .iter()
+        .find(|s| s.name == name)?
+        .restore
+        .scratch
+        .as_ref()?;
     Connection::from_url(url, std::env::var("PGPASSWORD").ok()).ok()
 }
 
@@ -323,13 +366,22 @@ fn interrupted_by(interrupt: &Interrupt) -> String {
     }
 }
 
-/// Finishes what dead runs began, and gives the evidence bucket.
-async fn swept<'a>(global: &Global, opened: &'a Opened) -> Result<Option<Bucket<'a>>, Failure> {
+/// Finishes what dead runs began, and gives the evidence bucket; and whether nothing was left that
+/// could not be removed.
+async fn swept<'a>(
+    global: &Global,
+    opened: &'a Opened,
+) -> Result<(Option<Bucket<'a>>, bool), Failure> {
     let session = &opened.session;
     // What an earlier run left costs money whether records can be kept or not.
     let evidence = evidence(global, &session.loaded, session.cloud.as_ref()).await;
-    let resolve = |name: &str| scratch_of(&opened.specs, name);
-    let places = places(&opened.specs);
+    let resolve = |environment: &str, name: &str| scratch_of(&opened.all, environment, name);
+    // The credentials of a narrowed run need not reach the other environments.
+    let in_question = |target: &Target| {
+        let mut specs = opened.specs.iter();
+        specs.any(|(s, _)| s.target.environment == target.environment)
+    };
+    let places = places(&opened.all, &in_question);
     let swept = sweep(&Sweep {
         state: &session.state,
         bucket: evidence.as_ref().ok().and_then(|b| b.as_ref()),
@@ -341,7 +393,8 @@ async fn swept<'a>(global: &Global, opened: &'a Opened) -> Result<Option<Bucket<
     })
     .await;
     tell_swept(global, &swept);
-    evidence
+    let clean = swept.things.iter().all(|t| t.kept.is_none());
+    Ok((evidence?, clean))
 }
 
 async fn run_drills(global: &Global, args: &RunArgs) -> Outcome {
@@ -350,12 +403,13 @@ async fn run_drills(global: &Global, args: &RunArgs) -> Outcome {
     let session = &opened.session;
     let notifier = Notifier::new(&args.notify, session)?;
     opened.guard().await?;
-    let bucket = swept(global, &opened).await?;
+    let (bucket, clean) = swept(global, &opened).await?;
     let trigger = triggered_by();
     let interrupted_by = || interrupted_by(&interrupt);
     let listener = Shown(Progress::spinner(global, "drill"));
     let mut views = Vec::new();
     let mut refused = Vec::new();
+    let mut unrecorded = false;
     let home = |spec: &Spec| opened.home(spec);
     let publisher = Publisher {
         cloud: session.cloud.as_ref(),
@@ -396,7 +450,10 @@ async fn run_drills(global: &Global, args: &RunArgs) -> Outcome {
                 }
                 views.push(view(finished));
             }
-            Err(e) => refused.push(Failure::new(format!("drill `{}`: {e}", spec.name))),
+            Err(e) => {
+                unrecorded |= matches!(e.result, Some(Result_::Failed | Result_::MissedObjective));
+                refused.push(Failure::new(format!("drill `{}`: {e}", spec.name)));
+            }
         }
     }
     drop(listener);
@@ -409,9 +466,13 @@ async fn run_drills(global: &Global, args: &RunArgs) -> Outcome {
     let any = |result: Result_| views.iter().any(|v| v.record.result == result);
     let code = match interrupt.code() {
         Some(code) => code,
-        None if any(Result_::Failed) || any(Result_::MissedObjective) => exit::ATTENTION,
+        None if unrecorded || any(Result_::Failed) || any(Result_::MissedObjective) => {
+            exit::ATTENTION
+        }
         None if any(Result_::Aborted) || !refused.is_empty() => exit::FAILED,
         None if views.iter().any(|v| v.upload_error.is_some()) => exit::FAILED,
+        // It costs money, and an unattended run must not call that fine.
+        None if !clean => exit::FAILED,
         None => exit::OK,
     };
     Ok(tell(global, &opened, notifier, &views, &refused, code).await)
@@ -486,7 +547,14 @@ fn tell_swept(global: &Global, swept: &Swept) {
                 "removed what an earlier drill left: {}",
                 thing.what
             )),
-            Some(why) => global.say(&format!("warning: left as it is: {}: {why}", thing.what)),
+            // With -q too: it may cost money.
+            Some(why) => global.print_failure(
+                &Failure::new(format!(
+                    "what an earlier drill left could not be removed: {}: {why}",
+                    thing.what
+                ))
+                .help("`opsctl drill gc` tries again"),
+            ),
         }
     }
     for trouble in &swept.trouble {
@@ -680,8 +748,13 @@ fn state(global: &Global) -> Result<std::path::PathBuf, Failure> {
 
 async fn gc(global: &Global, dry_run: bool) -> Outcome {
     let state = state(global)?;
-    // Without any project the folders on this machine can be swept all the same.
-    let opened = Opened::new(global, &[]).ok();
+    // Without any project the folders on this machine can be swept all the same. One that cannot be
+    // read is another matter: its accounts would not be looked at.
+    let project = project_dir(global)?.is_some_and(|dir| dir.join(WORKSPACE_FILE).is_file());
+    let opened = match project || global.sandbox.is_some() {
+        true => Some(Opened::open(global)?),
+        false => None,
+    };
     let bucket = match &opened {
         Some(opened) => {
             let session = &opened.session;
@@ -696,9 +769,12 @@ async fn gc(global: &Global, dry_run: bool) -> Outcome {
         }
         None => None,
     };
-    let specs = opened.as_ref().map_or(&[][..], |o| &o.specs);
-    let resolve = |name: &str| scratch_of(specs, name);
-    let places = places(specs);
+    let all = opened.as_ref().map_or(&[][..], |o| &o.all);
+    let resolve = |environment: &str, name: &str| scratch_of(all, environment, name);
+    let chosen = |target: &Target| {
+        global.environments.is_empty() || global.environments.contains(&target.environment)
+    };
+    let places = places(all, &chosen);
     let shown = Progress::spinner(global, "gc");
     let swept = sweep(&Sweep {
         state: &state,
@@ -736,4 +812,37 @@ async fn gc(global: &Global, dry_run: bool) -> Outcome {
         true => exit::OK,
         false => exit::FAILED,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_narrowed_run_knows_the_drills_of_all_environments() {
+        let drill = |environment: &str, source: &str, hours: u64| {
+            let mut spec = Spec::sample(source);
+            spec.target.environment = environment.to_owned();
+            spec.timeout = Duration::from_secs(hours * 3600);
+            (spec.target.clone(), vec![spec])
+        };
+        let all = [
+            drill("prod", "rds:orders", 9),
+            drill("staging", "dynamodb:Orders", 1),
+        ];
+        let found = places(&all, &|t| t.environment == "staging");
+        assert_eq!(found.len(), 2);
+        assert_eq!(found[0].kinds, [], "only for its journals");
+        assert_eq!(found[1].kinds, [CopyKind::Table]);
+        let nine_hours = Duration::from_secs(9 * 3600);
+        assert!(found.iter().all(|p| p.older_than == nine_hours + CLEANUP));
+
+        let short = places(&all[1..], &|_| true);
+        assert_eq!(short[0].older_than, TIMEOUT + CLEANUP);
+
+        let none = [(all[0].0.clone(), Vec::new())];
+        assert_eq!(places(&none, &|_| true)[0].kinds.len(), 3);
+    }
 }

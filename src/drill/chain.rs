@@ -72,6 +72,8 @@ pub struct Verified {
     pub newest: Option<String>,
     /// Every place where the chain is broken; empty if it holds.
     pub broken: Vec<String>,
+    /// Records on this machine that the next run uploads.
+    pub waiting: Vec<String>,
 }
 
 impl Chain {
@@ -217,6 +219,7 @@ impl Chain {
             records: records.len() as u64,
             newest: records.last().map(|r| r.run_id.clone()),
             broken,
+            waiting: Vec::new(),
         }
     }
 

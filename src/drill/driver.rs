@@ -100,6 +100,37 @@ impl Driver {
         }
     }
 
+    /// How long the server is up. Sources: PostgreSQL documentation, `pg_postmaster_start_time`;
+    /// MySQL manual, server status variable `Uptime` in `performance_schema.global_status`, which
+    /// MariaDB has in `information_schema.global_status`.
+    ///
+    /// # Errors
+    /// What the server answers.
+    pub async fn uptime(self, connection: &Connection) -> Result<Duration, String> {
+        let asked: &[&str] = match self {
+            Driver::Postgres => {
+                &["select extract(epoch from now() - pg_postmaster_start_time())::bigint"]
+            }
+            Driver::MySql => &[
+                "select variable_value from performance_schema.global_status where variable_name = 'Uptime'",
+                "select variable_value from information_schema.global_status where variable_name = 'UPTIME'",
+            ],
+        };
+        let mut last = String::new();
+        for sql in asked {
+            match self.ask(connection, sql, CONNECT).await {
+                Ok(found) => match found.to_string().trim().parse::<f64>() {
+                    Ok(up) => {
+                        return Ok(Duration::try_from_secs_f64(up.max(0.0)).unwrap_or_default());
+                    }
+                    Err(_) => last = format!("`{found}` is no number"),
+                },
+                Err(e) => last = e,
+            }
+        }
+        Err(last)
+    }
+
     /// Runs one check on a connection of its own.
     pub async fn check(
         self,

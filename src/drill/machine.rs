@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::chain::{Appended, Bucket, Chain};
@@ -14,13 +14,13 @@ use super::lock::SourceLock;
 use super::metrics::Publisher;
 use super::record::{
     CheckRecord, Cleanup, FORMAT_VERSION, Measured, Objective, Outcome, PolicyRef, Record,
-    SourceRecord, StepRecord, Trigger, now, seconds, seconds_between,
+    SourceRecord, StepRecord, Trigger, now, seconds,
 };
 use super::source::{Context, Listener, Source, Stop};
 use super::spec::Spec;
 
 /// Most time that the cleanup may take.
-const CLEANUP: Duration = Duration::from_secs(45 * 60);
+pub const CLEANUP: Duration = Duration::from_secs(45 * 60);
 
 /// Everything that a run needs besides its source.
 pub struct Request<'a> {
@@ -47,6 +47,26 @@ pub struct Finished {
     /// What to do about a drill that could not run.
     pub help: Option<String>,
     pub warnings: Vec<String>,
+}
+
+/// Why a run is not on record.
+#[derive(Debug)]
+pub struct NotRecorded {
+    pub why: String,
+    /// How it ended all the same; `None`: it could not begin.
+    pub result: Option<Outcome>,
+}
+
+impl std::fmt::Display for NotRecorded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.why)
+    }
+}
+
+impl From<String> for NotRecorded {
+    fn from(why: String) -> NotRecorded {
+        NotRecorded { why, result: None }
+    }
 }
 
 /// A record with what is known before anything happens.
@@ -108,7 +128,7 @@ enum End {
 pub async fn run(
     mut source: Box<dyn Source + '_>,
     request: &Request<'_>,
-) -> Result<Finished, String> {
+) -> Result<Finished, NotRecorded> {
     let spec = request.spec;
     let runs = request.state.join("runs");
     let _lock = SourceLock::acquire(&runs, &spec.target.account, &spec.source)?;
@@ -154,8 +174,14 @@ pub async fn run(
         .lock()
         .unwrap_or_else(|e| e.into_inner())
         .clone();
+    state.warnings.extend(source.warnings());
     let help = judge(&mut record, &state, end, spec, request);
     record.finished_at = now();
+    // From here on the result survives whatever happens to the record.
+    if let Err(e) = journal.draft(&record) {
+        tracing::warn!("the journal cannot be written: {e}");
+    }
+    let (result, first) = (record.result, record.reasons.first().cloned());
     let chain = Chain::new(request.state, request.sandbox);
     let recorded = now();
     record.timeline.push(StepRecord {
@@ -167,7 +193,22 @@ pub async fn run(
     let appended = chain
         .append(record, request.bucket)
         .await
-        .map_err(|e| format!("the evidence could not be written: {e}. The journal has it: {}; `opsctl drill gc` writes the record", journal.path().display()))?;
+        .map_err(|e| {
+            let ended = match result {
+                Outcome::Passed => "passed",
+                Outcome::Failed => "failed",
+                Outcome::MissedObjective => "missed its objective",
+                Outcome::Aborted => "could not run to its end",
+            };
+            let first = first.map_or_else(String::new, |r| format!(" ({r})"));
+            NotRecorded {
+                why: format!(
+                    "it {ended}{first}, and the evidence could not be written: {e}. The journal has it: {}; `opsctl drill gc` writes the record",
+                    journal.path().display()
+                ),
+                result: Some(result),
+            }
+        })?;
     // What is left is still to be swept, and only an open journal tells of it.
     if appended.record.cleanup.deleted
         && let Err(e) = journal.end(&appended.record.sha256)
@@ -186,11 +227,12 @@ pub async fn run(
     })
 }
 
+/// Instants, for a wall clock that is set during a drill must not shorten the recovery.
 #[derive(Default)]
 struct State {
-    restore_began: Option<Timestamp>,
-    available: Option<Timestamp>,
-    verified: Option<Timestamp>,
+    restore_began: Option<Instant>,
+    available: Option<Instant>,
+    verified: Option<Instant>,
     warnings: Vec<String>,
 }
 
@@ -255,10 +297,10 @@ async fn body(
             Some("raise limits.cost_usd of this drill if that is meant".to_owned()),
         ));
     }
-    state.restore_began = Some(now());
+    state.restore_began = Some(Instant::now());
     record.copy = Some(source.restore(context).await?);
     source.wait(context).await?;
-    state.available = Some(now());
+    state.available = Some(Instant::now());
     record.checks = context
         .step("verify", async {
             let checks = source.verify(context).await?;
@@ -267,7 +309,7 @@ async fn body(
             Ok((checks, detail))
         })
         .await?;
-    state.verified = Some(now());
+    state.verified = Some(Instant::now());
     Ok(())
 }
 
@@ -302,7 +344,7 @@ fn judge(
 ) -> Option<String> {
     let mut reasons: Vec<String> = Vec::new();
     let mut help = None;
-    let since = |at: Option<Timestamp>| Some(seconds_between(state.restore_began?, at?));
+    let since = |at: Option<Instant>| Some(seconds(at?.duration_since(state.restore_began?)));
     record.measured.time_to_available_seconds = since(state.available);
     record.measured.time_to_verified_seconds = since(state.verified);
     let step = record

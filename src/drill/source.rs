@@ -222,6 +222,11 @@ pub trait Source: Send {
     fn learned(&self) -> Option<SourceRecord> {
         None
     }
+
+    /// What was remarkable after the preflight, for the record; handed out once.
+    fn warnings(&mut self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// The checks of a drill over SQL, one after the other.

@@ -19,6 +19,8 @@ use crate::inventory::{DrillPassed, Observed};
 
 /// Points of an hour are kept for 455 days. Source: CloudWatch user guide, "Metrics retention".
 const KEPT: SignedDuration = SignedDuration::from_hours(455 * 24);
+/// By how much the clock of another machine may be ahead.
+const AHEAD: SignedDuration = SignedDuration::from_mins(5);
 /// Seconds of one point: a metric tells when a drill passed to the hour.
 const HOUR: u32 = 3600;
 /// The operation of what could not be read, where the error names none.
@@ -129,6 +131,10 @@ fn note(passes: &mut BTreeMap<String, DrillPassed>, asked: &Asked<'_>, record: &
         return;
     }
     let pass = pass_of(record);
+    // Of a clock that was wrong: it would look recent for as long as the clock was ahead.
+    if pass.at > asked.now.checked_add(AHEAD).unwrap_or(Timestamp::MAX) {
+        return;
+    }
     let known = passes
         .entry(record.drill.clone())
         .or_insert_with(|| pass.clone());

@@ -14,8 +14,9 @@ use super::probe::{self, Connection};
 use super::record::{Cleanup, Outcome, Record, now};
 use crate::cloud::Cloud;
 
-/// Where the scratch database of a drill is; `None` if the configuration no longer says.
-pub type Resolve<'a> = dyn Fn(&str) -> Option<Connection> + Sync + 'a;
+/// Where the scratch database of an environment's drill is; `None` if the configuration no longer
+/// says.
+pub type Resolve<'a> = dyn Fn(&str, &str) -> Option<Connection> + Sync + 'a;
 
 /// What a sweep did, or would do.
 #[derive(Debug, Default)]
@@ -227,7 +228,7 @@ async fn one(thing: &Thing, run: &Unfinished, with: &Sweep<'_>) -> (Option<Lefto
         .find(|p| p.target.environment == copy.environment && p.target.account == copy.account);
     let (Some(cloud), Some(place)) = (with.cloud, place) else {
         let why = format!(
-            "the configuration has no environment `{}` of account {} with drills any more, so it cannot be reached",
+            "the configuration has no environment `{}` of account {} any more, so it cannot be reached",
             copy.environment, copy.account
         );
         return (Some(kept(why)), Vec::new());
@@ -260,7 +261,8 @@ async fn local(
             return blocking(path.clone(), Some(run.run_id.clone()), dry_run).await;
         }
         Thing::ScratchDatabase { drill, database } => {
-            let Some(connection) = resolve(drill) else {
+            let environment = run.draft.as_ref().map_or("", |d| d.environment.as_str());
+            let Some(connection) = resolve(environment, drill) else {
                 out.kept = Some(format!(
                     "the configuration has no `scratch` server for drill `{drill}` any more"
                 ));
@@ -286,6 +288,11 @@ async fn local(
         Thing::Copy(_) => {}
     }
     Some(out)
+}
+
+/// Whether a draft tells how its run ended: those of before are aborted, and do not say why.
+fn judged(draft: &Record) -> bool {
+    draft.result != Outcome::Aborted || !draft.reasons.is_empty()
 }
 
 /// Writes the record that the run could not write.
@@ -332,14 +339,29 @@ async fn finish(
                 .last_step
                 .as_ref()
                 .map_or_else(String::new, |s| format!(" during `{s}`"));
-            let record = Record {
-                finished_at: now(),
-                cleanup,
-                result: Outcome::Aborted,
-                reasons: vec![format!(
-                    "the run was killed{during}; a later run removed what it had made"
-                )],
-                ..draft.clone()
+            let record = match judged(draft) {
+                // It came to its end, and only the record is missing.
+                true => {
+                    let mut reasons = draft.reasons.clone();
+                    reasons.push(
+                        "the run could not write this record; a later run did, from its journal"
+                            .to_owned(),
+                    );
+                    Record {
+                        cleanup,
+                        reasons,
+                        ..draft.clone()
+                    }
+                }
+                false => Record {
+                    finished_at: now(),
+                    cleanup,
+                    result: Outcome::Aborted,
+                    reasons: vec![format!(
+                        "the run was killed{during}; a later run removed what it had made"
+                    )],
+                    ..draft.clone()
+                },
             };
             let bucket = with.bucket.filter(|_| draft.sandbox.is_none());
             let appended = chain.append(record, bucket).await?;
@@ -349,4 +371,53 @@ async fn finish(
         }
     };
     run.end(&sha256).map_err(|e| e.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::drill::journal::Journal;
+    use crate::drill::machine;
+    use crate::drill::record::Trigger;
+    use crate::drill::spec::Spec;
+
+    #[tokio::test]
+    async fn a_result_outlives_a_record_that_could_not_be_written() {
+        let state = tempfile::tempdir().unwrap();
+        let runs = state.path().join("runs");
+        let trigger = Trigger {
+            kind: "user".to_owned(),
+            name: "ada".to_owned(),
+            detail: None,
+        };
+        let spec = Spec::sample("s3-dump:bucket/prefix");
+        let mut draft = machine::draft(&spec, "20261122T104000Z-0a1b2c", None, &trigger);
+        let journal = Journal::begin(&runs, &draft.run_id, &draft).unwrap();
+        draft.result = Outcome::Failed;
+        draft.reasons = vec!["check failed: select 1".to_owned()];
+        journal.draft(&draft).unwrap();
+        drop(journal);
+        let with = Sweep {
+            state: state.path(),
+            bucket: None,
+            resolve: &|_, _| None,
+            cloud: None,
+            places: &[],
+            dry_run: false,
+            progress: &|_| {},
+        };
+        let run = Unfinished::find(&runs).0.pop().unwrap();
+        let mut out = Swept::default();
+        let cleanup = Cleanup {
+            deleted: true,
+            ..Cleanup::default()
+        };
+        finish(&with, run, cleanup, &mut out).await.unwrap();
+        let record = &out.records[0].record;
+        assert_eq!(record.result, Outcome::Failed);
+        assert_eq!(record.reasons[0], "check failed: select 1");
+        assert!(record.reasons[1].contains("later run"));
+        assert_eq!(record.finished_at, draft.finished_at);
+        assert!(Unfinished::find(&runs).0.is_empty());
+    }
 }

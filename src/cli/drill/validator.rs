@@ -361,7 +361,7 @@ pub(super) async fn validate(global: &Global, args: &RunArgs) -> Outcome {
     }
     let notifier = Notifier::new(&args.notify, &opened.session)?;
     opened.guard().await?;
-    let bucket = swept(global, &opened).await?;
+    let (bucket, clean) = swept(global, &opened).await?;
     let looked = match &args.restore_job {
         Some(id) => Looked {
             matched: vec![look_for(tests, &specs, id).await?],
@@ -454,6 +454,7 @@ pub(super) async fn validate(global: &Global, args: &RunArgs) -> Outcome {
         None if views.iter().any(|v| v.upload_error.is_some()) => exit::FAILED,
         None if !looked.blind.is_empty() => exit::BLIND,
         None if any(Result_::Failed) || any(Result_::MissedObjective) => exit::ATTENTION,
+        None if !clean => exit::FAILED,
         None => exit::OK,
     };
     // A look that found nothing to do is no result.

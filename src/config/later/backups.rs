@@ -278,6 +278,22 @@ impl Drill {
                 "a name has letters, digits, - and _, at most 60".to_owned(),
             ));
         }
+        if let Some(limits) = &self.limits {
+            // What `statement_timeout` of PostgreSQL takes; 0 would be no limit at all.
+            let millis = limits.check_timeout.as_ref().map(|t| t.0.as_millis());
+            if millis.is_some_and(|m| !(1..=2_147_483_647).contains(&m)) {
+                out.push(wrong(
+                    "limits.check_timeout is between 1 ms and 24 days".to_owned(),
+                ));
+            }
+            if limits
+                .cost_usd
+                .as_ref()
+                .is_some_and(|c| c.0.is_sign_negative())
+            {
+                out.push(wrong("limits.cost_usd is not negative".to_owned()));
+            }
+        }
         let sql = !matches!(id, Ok(SourceId::DynamoDb(_)));
         if let Some(scratch) = self.restore.as_ref().and_then(|r| r.scratch.as_ref())
             && !["postgres://", "postgresql://"]

@@ -75,6 +75,7 @@ use crate::config::Resolved;
 use crate::config::later::Backups;
 use crate::config::source::Origin;
 use crate::config::values::Matched;
+use crate::drill::label;
 use crate::inventory::{DatabaseFact, Observed, Resource};
 use crate::model::{Control, ResourceType, Severity};
 use crate::plan::{Change, Counts, Finding, Reason, Verdict};
@@ -82,10 +83,19 @@ use wanted::Wanted;
 
 pub use place::{home, is_production};
 
-/// The tag on copies that a restore drill makes.
-const DRILL_TAG: &str = "opsctl:drill";
 /// Names of buckets with backups in them, where the policy names none.
 const BACKUP_BUCKETS: [&str; 3] = ["*backup*", "*-dump", "*-dumps"];
+
+/// Whether a drill made it. One tag alone must not hide a database from the control: a restore or a
+/// module may have passed it on.
+fn is_copy(resource: &Resource) -> bool {
+    resource.name.starts_with(label::PREFIX)
+        && resource.tags.known().is_some_and(|tags| {
+            [label::RUN, label::SOURCE, label::INTENT]
+                .iter()
+                .all(|tag| tags.contains_key(*tag))
+        })
+}
 
 /// What the control needs to see.
 pub fn want(resolved: &Resolved, want: &mut Want) {
@@ -250,8 +260,7 @@ impl<'a> Judge<'a> {
     fn fact(&self, resource: &Resource) -> Fact<'a> {
         let facts = &self.input.inventory.backups;
         let kind = &resource.kind;
-        let copy = |r: &Resource| r.tags.known().is_some_and(|t| t.contains_key(DRILL_TAG));
-        if copy(resource) {
+        if is_copy(resource) {
             return Fact::Nothing;
         }
         if *kind == ResourceType::S3_BUCKET {

@@ -270,10 +270,24 @@ fn members_replicas_and_copies_are_nobodys_source() {
         let verdict = judged(&resolved, &inventory, true);
         assert_eq!(verdict, Verdict::default());
     }
+    let tags = |names: &[&str]| {
+        let tags = names.iter().map(|n| ((*n).to_owned(), "run".to_owned()));
+        Observed::Known(Tags::from_iter(tags))
+    };
+    let all = ["opsctl:drill", "opsctl:drill-source", "opsctl:drill-intent"];
     let mut inventory = with_database("drill-orders-1", weak);
-    inventory.resources[0].tags =
-        Observed::Known(Tags::from([("opsctl:drill".to_owned(), "run".to_owned())]));
+    inventory.resources[0].tags = tags(&all);
     assert_eq!(judged(&resolved, &inventory, true), Verdict::default());
+    // Name or tags alone hide nothing.
+    for (name, tagged) in [("orders", &all[..]), ("drill-orders-1", &all[..1])] {
+        let mut inventory = with_database(name, weak);
+        inventory.resources[0].tags = tags(tagged);
+        assert_eq!(
+            judged(&resolved, &inventory, true).counts.checked,
+            1,
+            "{name}"
+        );
+    }
 }
 
 #[test]

@@ -229,6 +229,8 @@ impl Bucket<'_> {
         local: &[Record],
     ) -> Verified {
         broken.extend(links(records, None));
+        let mut waiting = Vec::new();
+        let mut tip = records.last().map(Link::of);
         for record in local {
             let there = records.iter().find(|r| r.sequence == record.sequence);
             match there {
@@ -237,6 +239,17 @@ impl Bucket<'_> {
                     "number {} is {} in the bucket and {} on this machine",
                     record.sequence, there.run_id, record.run_id
                 )),
+                // The end of the chain, as the next run uploads it: see `meet`.
+                None if record.sequence > tip.as_ref().map_or(0, |t| t.sequence)
+                    && record.previous_sha256.as_deref()
+                        == tip.as_ref().map(|t| t.sha256.as_str()) =>
+                {
+                    waiting.push(format!(
+                        "{} (number {}) is not yet uploaded",
+                        record.run_id, record.sequence
+                    ));
+                    tip = Some(Link::of(record));
+                }
                 None => broken.push(format!(
                     "{} (number {}) is on this machine but not in the bucket",
                     record.run_id, record.sequence
@@ -248,6 +261,7 @@ impl Bucket<'_> {
             records: records.len() as u64,
             newest: records.last().map(|r| r.run_id.clone()),
             broken,
+            waiting,
         }
     }
 

@@ -248,16 +248,23 @@ fn items(source: Option<&Table>, pass: Read<'_>, within: Decimal) -> Held {
         return (name, expect, Err("the source is gone".to_owned()));
     };
     let expect = format!("within {within_text}% of the source's {}", source.items);
-    let held = passed(pass).map(|pass| {
+    let held = passed(pass).and_then(|pass| {
         let found = pass.items;
-        match off(found, source.items) {
+        // Six hours after its first items a table still says that it has none: two zeros agree on
+        // nothing.
+        if found == 0 && source.items == 0 {
+            return Err(
+                "cannot be told: DynamoDB counts 0 items in the source and the copy is empty"
+                    .to_owned(),
+            );
+        }
+        Ok(match off(found, source.items) {
             Some(percent) => (format!("{found}, {percent}% off"), percent <= within),
-            // Six hours after its first items a table still says that it has none.
             None => (
                 format!("{found}; DynamoDB's number of the source is up to six hours old"),
                 false,
             ),
-        }
+        })
     });
     (name, expect, held)
 }
@@ -421,7 +428,6 @@ mod tests {
             (1000, 990, one, true),
             (1000, 1010, one, true),
             (1000, 989, one, false),
-            (0, 0, one, true),
             (0, 5, one, false),
             (1000, 0, Decimal::from(99), false),
         ] {
@@ -429,6 +435,8 @@ mod tests {
             assert_eq!(held.unwrap().1, wanted, "{found} of {of} within {within}%");
         }
         assert!(items(None, Some(&pass(1, None, 0)), one).2.is_err());
+        let two_zeros = items(Some(&source(0)), Some(&pass(0, None, 0)), one).2;
+        assert!(two_zeros.unwrap_err().contains("cannot be told"));
         let failed = Err(CloudError {
             operation: "dynamodb:Scan".to_owned(),
             code: "AccessDeniedException".to_owned(),

@@ -36,6 +36,7 @@ struct Asked {
     thing: CopyThing,
     /// `None`: no answer has come.
     resource_id: Option<String>,
+    at: Instant,
 }
 
 /// An RDS instance or an Aurora cluster.
@@ -55,6 +56,7 @@ pub struct Rds<'a> {
     asked: Vec<Asked>,
     tunnel: Option<Tunnel>,
     learned: Option<SourceRecord>,
+    warnings: Vec<String>,
 }
 
 impl<'a> Rds<'a> {
@@ -81,6 +83,7 @@ impl<'a> Rds<'a> {
             asked: Vec::new(),
             tunnel: None,
             learned: None,
+            warnings: Vec::new(),
         })
     }
 
@@ -196,6 +199,7 @@ impl<'a> Rds<'a> {
         self.asked.push(Asked {
             thing: thing.clone(),
             resource_id: None,
+            at: Instant::now(),
         });
         match make(self.cloud, context, target, &thing, &call).await {
             Ok(id) => {
@@ -424,6 +428,10 @@ impl Source for Rds<'_> {
 
     fn learned(&self) -> Option<SourceRecord> {
         self.learned.clone()
+    }
+
+    fn warnings(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.warnings)
     }
 }
 

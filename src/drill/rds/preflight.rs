@@ -193,6 +193,14 @@ impl Rds<'_> {
                 "the command of connect.via has no {local_port}: the tunnel has to begin at a port of opsctl's choosing",
             ));
         }
+        if let Some(Via::Command(command)) = connect.map(|c| &c.via)
+            && !command.contains("{endpoint}")
+            && !command.contains("{host}")
+        {
+            return Err(Stop::could_not_run(
+                "the command of connect.via has neither {endpoint} nor {host}: nothing says that the tunnel ends at the copy, so nothing was restored",
+            ));
+        }
         if let Some(file) = connect.and_then(|c| c.ca_file.as_deref())
             && let Err(e) = std::fs::metadata(file)
         {

@@ -364,6 +364,9 @@ pub fn drill_verified(chains: &[Verified], style: &Style) -> String {
                 context.wrapped(&mut lines, 8, &escape(place), Paint::red);
             }
         }
+        for record in &chain.waiting {
+            context.wrapped(&mut lines, 8, &escape(record), Paint::yellow);
+        }
     }
     lines.finish()
 }

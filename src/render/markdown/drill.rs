@@ -224,10 +224,13 @@ pub fn drill_list(records: &[Record]) -> String {
 pub fn drill_verified(chains: &[Verified]) -> String {
     let mut out = String::from("| chain | records | |\n|---|---:|---|\n");
     for chain in chains {
-        let state = match chain.broken.is_empty() {
+        let mut state = match chain.broken.is_empty() {
             true => "intact".to_owned(),
             false => format!("**broken**: {}", text(&chain.broken.join("; "))),
         };
+        if !chain.waiting.is_empty() {
+            state.push_str(&format!("; {}", text(&chain.waiting.join("; "))));
+        }
         out.push_str(&format!(
             "| {} | {} | {state} |\n",
             text(&chain.chain),
