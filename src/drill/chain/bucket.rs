@@ -245,7 +245,7 @@ impl Bucket<'_> {
                         == tip.as_ref().map(|t| t.sha256.as_str()) =>
                 {
                     waiting.push(format!(
-                        "{} (number {}) is not yet uploaded",
+                        "{} (number {}) is on this machine only: it was not uploaded yet, as the next run does, or it was removed from the bucket",
                         record.run_id, record.sequence
                     ));
                     tip = Some(Link::of(record));
