@@ -210,7 +210,7 @@ fn one<'a>(
         counts: Counts::of(records.iter().copied()),
         last_passed,
         longest_without_seconds: longest_without(all, from, to),
-        slowest_seconds: measured(|r| r.measured.time_to_verified_seconds),
+        slowest_seconds: measured(Record::recovery_seconds),
         oldest_point_seconds: measured(|r| r.measured.recovery_point_age_seconds),
         repaired_seconds: repaired(all, from),
         environment,

@@ -116,10 +116,9 @@ async fn look(
         report.unobserved = found.gaps;
         report.notes = found.notes;
         report.as_of = Some(today.to_string());
-    } else if let Some((entries, day)) =
-        audit_cost::known(global, session, &environments, now).await?
-    {
-        report.cost = entries;
+    } else if let Some(known) = audit_cost::known(global, session, &environments, now).await? {
+        let day = known.as_of;
+        report.cost = known.audit.entries;
         report.as_of = Some(day.to_string());
         if day != today {
             report
