@@ -317,6 +317,29 @@ pub mod tests {
     }
 
     #[test]
+    fn only_proven_recoveries_have_a_time() {
+        for (result, proven) in [
+            (Outcome::Passed, true),
+            (Outcome::MissedObjective, true),
+            (Outcome::Failed, false),
+            (Outcome::Aborted, false),
+        ] {
+            let records = [
+                record("orders", "2026-01-01T03:00:00Z", Outcome::Passed, 900.0),
+                record("orders", "2026-02-01T03:00:00Z", result, 5000.0),
+            ];
+            let of = review(
+                &records,
+                &[wanted(90)],
+                time("2026-01-01T00:00:00Z"),
+                time("2026-03-01T00:00:00Z"),
+            );
+            let slowest = if proven { 5000.0 } else { 900.0 };
+            assert_eq!(of.sources[0].slowest_seconds, Some(slowest), "{result:?}");
+        }
+    }
+
+    #[test]
     fn a_year_is_counted_source_by_source() {
         let records = [
             record("orders", "2025-06-01T03:00:00Z", Outcome::Passed, 600.0),
