@@ -225,6 +225,12 @@ fn of_money(inputs: &Inputs<'_>, areas: &[Area]) -> Vec<Step> {
         for name in &names {
             command.push_str(&format!(" -e {}", shell(name)));
         }
+        // How far is too far is the policy's to say.
+        let findings = inputs.audit.findings.iter();
+        let judged = findings
+            .filter(|f| f.id == OVER_BUDGET)
+            .map(|f| f.severity)
+            .max();
         let (them, budgets) = match names.len() {
             1 => ("it", "budget"),
             _ => ("them", "budgets"),
@@ -236,7 +242,7 @@ fn of_money(inputs: &Inputs<'_>, areas: &[Area]) -> Vec<Step> {
                 names.join(", ")
             ),
             effect: format!("{}{}", amounts.join(" "), moved_most(first.entry)),
-            severity: Severity::Critical,
+            severity: judged.unwrap_or(Severity::High),
             saves_usd_per_month: None,
             count: now.len() as u64,
             command: Some(command),
