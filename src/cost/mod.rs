@@ -23,6 +23,9 @@ mod whole;
 #[cfg(test)]
 pub(crate) mod tests;
 
+/// What an entry says of its amounts where no question was ever asked.
+pub const NOTHING_ASKED: &str = "nothing has been asked yet: `opsctl audit cost` asks";
+
 pub use audit::{AuditInput, CostReport, EnvironmentInput, Users, audit};
 pub use by_account::tag_keys;
 pub use entry::{

@@ -195,7 +195,9 @@ fn merged_tags(whole: &mut CostEntry, parts: &[&CostEntry]) {
                 number(&row.month_to_date).unwrap_or_default();
         }
         let total: Decimal = values.values().sum();
-        if let Some(share) = percent(untagged, total) {
+        // Tax can never be tagged: each part leaves its own out, and so does their sum.
+        let tax: Decimal = with.iter().map(|p| untaggable(p, key)).sum();
+        if let Some(share) = percent(untagged - tax, total - tax) {
             whole
                 .untagged_percent
                 .insert(key.clone(), share.to_string());
@@ -209,6 +211,18 @@ fn merged_tags(whole: &mut CostEntry, parts: &[&CostEntry]) {
         });
         whole.by_tag.insert(key.clone(), rows.collect());
     }
+}
+
+/// The tax among what a part has without a tag, as [`super::by_account`] takes it off.
+fn untaggable(part: &CostEntry, key: &str) -> Decimal {
+    if part.left_out.iter().any(|kind| kind == "Tax") {
+        return Decimal::ZERO;
+    }
+    let untagged = part.untagged.get(key).and_then(number).unwrap_or_default();
+    let tax = part.adjustments.as_ref().map(|a| a.tax.as_str());
+    tax.and_then(|t| Decimal::from_str_exact(t).ok())
+        .unwrap_or_default()
+        .clamp(Decimal::ZERO, untagged.max(Decimal::ZERO))
 }
 
 fn merged_days(parts: &[&CostEntry]) -> Vec<DayCost> {

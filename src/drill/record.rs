@@ -311,6 +311,13 @@ impl Record {
         serde_json::from_value(document).map_err(not_one)
     }
 
+    /// From the beginning until the data was proven, in seconds. A drill that failed or could not run
+    /// has proven nothing: its time is only that until the checks ended.
+    pub fn recovery_seconds(&self) -> Option<f64> {
+        let proven = matches!(self.result, Outcome::Passed | Outcome::MissedObjective);
+        self.measured.time_to_verified_seconds.filter(|_| proven)
+    }
+
     /// Ok for people who depend on the backup.
     pub fn passed(&self) -> bool {
         self.result == Outcome::Passed

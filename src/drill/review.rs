@@ -210,7 +210,7 @@ fn one<'a>(
         counts: Counts::of(records.iter().copied()),
         last_passed,
         longest_without_seconds: longest_without(all, from, to),
-        slowest_seconds: measured(|r| r.measured.time_to_verified_seconds),
+        slowest_seconds: measured(Record::recovery_seconds),
         oldest_point_seconds: measured(|r| r.measured.recovery_point_age_seconds),
         repaired_seconds: repaired(all, from),
         environment,
@@ -314,6 +314,29 @@ pub mod tests {
 
     fn time(text: &str) -> Timestamp {
         text.parse().unwrap()
+    }
+
+    #[test]
+    fn only_proven_recoveries_have_a_time() {
+        for (result, proven) in [
+            (Outcome::Passed, true),
+            (Outcome::MissedObjective, true),
+            (Outcome::Failed, false),
+            (Outcome::Aborted, false),
+        ] {
+            let records = [
+                record("orders", "2026-01-01T03:00:00Z", Outcome::Passed, 900.0),
+                record("orders", "2026-02-01T03:00:00Z", result, 5000.0),
+            ];
+            let of = review(
+                &records,
+                &[wanted(90)],
+                time("2026-01-01T00:00:00Z"),
+                time("2026-03-01T00:00:00Z"),
+            );
+            let slowest = if proven { 5000.0 } else { 900.0 };
+            assert_eq!(of.sources[0].slowest_seconds, Some(slowest), "{result:?}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use rust_decimal::prelude::ToPrimitive;
 
 use super::text::{decimal, escape, number, plural};
 use crate::cloud::ApiUse;
-use crate::cost::{CostEntry, ServiceCost, TagStatus};
+use crate::cost::{CostEntry, NOTHING_ASKED, ServiceCost, TagStatus};
 use crate::model::usd;
 
 /// How a line is meant.
@@ -116,6 +116,9 @@ pub(super) fn lead(entry: &CostEntry) -> [Lead; 3] {
         .as_ref()
         .map_or_else(String::new, |p| format!(", {} %", escape(p)));
     let (spent, tone) = match (to_date, budget, amount(&entry.budget_left)) {
+        (None, ..) if entry.forecast_note.as_deref() == Some(NOTHING_ASKED) => {
+            (NOTHING_ASKED.to_owned(), Tone::Careful)
+        }
         (None, ..) => (
             "could not be seen: see what is not observed".to_owned(),
             Tone::Careful,
@@ -199,7 +202,10 @@ pub(super) fn lead(entry: &CostEntry) -> [Lead; 3] {
         }
         None => Lead {
             label: "Biggest mover",
-            amount: "none".to_owned(),
+            amount: match to_date {
+                None => "unknown".to_owned(),
+                Some(_) => "none".to_owned(),
+            },
             text: match (to_date, entry.compared_days) {
                 (None, _) => "not known".to_owned(),
                 (_, 0) => "there is nothing to compare with yet".to_owned(),

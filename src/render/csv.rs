@@ -1,8 +1,8 @@
 //! Findings for spreadsheets, which take a cell that begins like a formula for one.
 
+use super::drills::DrillsReport;
 use super::text::{decimal, escape};
 use crate::audit::Audit;
-use crate::drill::review::Review;
 use crate::report::cost::CostReport;
 use crate::report::tags::{Problem, TagReport};
 
@@ -123,9 +123,10 @@ pub fn tags(report: &TagReport) -> Result<String, String> {
 ///
 /// # Errors
 /// What the writer says.
-pub fn drills(review: &Review<'_>) -> Result<String, String> {
+pub fn drills(report: &DrillsReport<'_>) -> Result<String, String> {
     let seconds = |s: Option<f64>| s.map_or_else(String::new, |s| format!("{s}"));
-    let rows = review.sources.iter().flat_map(|source| {
+    let whole = report.is_whole();
+    let rows = report.review.sources.iter().flat_map(|source| {
         source.records.iter().map(move |r| {
             [
                 cell(&r.run_id),
@@ -136,7 +137,7 @@ pub fn drills(review: &Review<'_>) -> Result<String, String> {
                 cell(&r.account),
                 cell(&r.source.id),
                 r.result.as_str().to_owned(),
-                seconds(r.measured.time_to_verified_seconds),
+                seconds(r.recovery_seconds()),
                 seconds(r.objective.rto_seconds),
                 seconds(r.measured.recovery_point_age_seconds),
                 seconds(r.objective.rpo_seconds),
@@ -147,6 +148,8 @@ pub fn drills(review: &Review<'_>) -> Result<String, String> {
                 r.sequence.to_string(),
                 r.sha256.clone(),
                 r.sandbox.as_deref().map(cell).unwrap_or_default(),
+                // Of the chain, not of this record: others are missing, changed or unreadable.
+                whole.to_string(),
             ]
         })
     });
@@ -171,6 +174,7 @@ pub fn drills(review: &Review<'_>) -> Result<String, String> {
             "number",
             "sha256",
             "rehearsal_in",
+            "records_whole",
         ],
         rows,
     )

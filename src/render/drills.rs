@@ -63,8 +63,24 @@ impl DrillsReport<'_> {
         self.unread.is_empty() && self.chains.iter().all(|c| c.broken.is_empty())
     }
 
-    /// One sentence for the top.
+    /// Ends what is counted where records are missing or changed; else empty.
+    pub(super) fn of_those(&self) -> &'static str {
+        match self.is_whole() {
+            true => "",
+            false => ", of those that verify",
+        }
+    }
+
+    /// One or two sentences for the top.
     pub(super) fn stand(&self) -> String {
+        match self.is_whole() {
+            true => self.standing(),
+            // First: it takes the worth from all that follows.
+            false => format!("The records are not whole. {}", self.standing()),
+        }
+    }
+
+    fn standing(&self) -> String {
         if self.single {
             return match self.pages.first() {
                 Some(page) => headline(page.record),
@@ -97,7 +113,7 @@ impl DrillsReport<'_> {
             .asked()
             .filter(|s| matches!(s.state, State::Overdue | State::Never))
             .count() as u64;
-        let mut out = match (asked, overdue) {
+        match (asked, overdue) {
             (0, _) => format!(
                 "{} on record; no drill is configured now.",
                 plural(self.review.counts.runs(), "drill is", "drills are")
@@ -113,11 +129,7 @@ impl DrillsReport<'_> {
                 plural(asked, "source", "sources"),
                 if n == 1 { "has" } else { "have" }
             ),
-        };
-        if !self.is_whole() {
-            out.push_str(" The records are not whole: see below.");
         }
-        out
     }
 
     /// What is wrong with the records, for the warning on top; empty where nothing is.
@@ -227,7 +239,7 @@ impl DrillsReport<'_> {
                     plural(
                         review
                             .records()
-                            .filter(|r| r.measured.time_to_verified_seconds.is_some())
+                            .filter(|r| r.recovery_seconds().is_some())
                             .count() as u64,
                         "drill",
                         "drills"
@@ -265,7 +277,7 @@ pub(super) fn headline(record: &Record) -> String {
     let word = word(record.result);
     match (record.passed(), record.reasons.first()) {
         (false, Some(reason)) => format!("{word}: {reason}"),
-        _ => match record.measured.time_to_verified_seconds {
+        _ => match record.recovery_seconds() {
             Some(took) => format!(
                 "{word}: restored, and its data proven, within {}",
                 span(took)

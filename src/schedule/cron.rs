@@ -16,7 +16,15 @@ pub struct Settings {
 /// # Errors
 /// A command is longer than cron takes.
 pub fn file(jobs: &[Job], place: &Place, settings: &Settings) -> Result<File, String> {
-    let mut text = made_by(place, "cron");
+    let mut text = String::new();
+    let (begin, end) = (
+        format!("# BEGIN opsctl {}", place.name),
+        format!("# END opsctl {}", place.name),
+    );
+    if settings.user.is_none() {
+        text.push_str(&format!("{begin}\n"));
+    }
+    text.push_str(&made_by(place, "cron"));
     let path = match &settings.user {
         // The cron of Debian skips names with a dot there.
         Some(_) => {
@@ -29,7 +37,7 @@ pub fn file(jobs: &[Job], place: &Place, settings: &Settings) -> Result<File, St
         None => {
             let path = format!("{}.cron", place.name);
             text.push_str(&format!(
-                "# Install: (crontab -l; cat {path}) | crontab -\n"
+                "# Install, again after each change: (crontab -l | sed '/^{begin}$/,/^{end}$/d'; cat {path}) | crontab -\n"
             ));
             path
         }
@@ -64,6 +72,9 @@ pub fn file(jobs: &[Job], place: &Place, settings: &Settings) -> Result<File, St
             .as_ref()
             .map_or_else(String::new, |u| format!("{u} "));
         text.push_str(&format!("{} {user}{command}\n", job.cron()));
+    }
+    if settings.user.is_none() {
+        text.push_str(&format!("\n{end}\n"));
     }
     Ok(File { path, text })
 }

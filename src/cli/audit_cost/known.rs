@@ -9,9 +9,17 @@ use super::*;
 /// Answers older than this say little about what things cost.
 const OLDEST: Duration = Duration::from_secs(14 * 24 * 3600);
 
+/// What is known of costs, with the day that it is about.
+#[derive(Debug)]
+pub struct Known {
+    pub audit: CostAudit,
+    pub as_of: jiff::civil::Date,
+}
+
 /// The costs of the environments as far as they are known without asking AWS, which bills every
 /// question: from the answers that `audit cost` has kept, the newest day first. A sandbox bills
-/// nothing, so it is asked. The second value is the day that they are about; `None`: nothing is known.
+/// nothing, so it is asked. The findings are those of `audit cost` on the same answers. `None`: nothing
+/// is known.
 ///
 /// # Errors
 /// Files that cannot be used.
@@ -20,7 +28,7 @@ pub async fn known(
     session: &Session,
     environments: &[(Target, Resolved)],
     now: Timestamp,
-) -> Result<Option<(Vec<CostEntry>, jiff::civil::Date)>, Failure> {
+) -> Result<Option<Known>, Failure> {
     let args = CostArgs {
         explain: false,
         max_age: OLDEST,
@@ -28,8 +36,11 @@ pub async fn known(
     };
     let today = now.to_zoned(TimeZone::UTC).date();
     if session.sandbox.is_some() {
-        let found = collect_at(global, session, environments, &args, now).await?;
-        return Ok(Some((found.entries, today)));
+        let audit = collect_at(global, session, environments, &args, now).await?;
+        return Ok(Some(Known {
+            audit,
+            as_of: today,
+        }));
     }
     let (payers, places) = payers(session, environments)?;
     let cache = cache(global, session, &args);
@@ -61,7 +72,15 @@ pub async fn known(
             accounts: &accounts,
             narrowed: !global.environments.is_empty(),
         });
-        return Ok(Some((report.entries, day)));
+        return Ok(Some(Known {
+            audit: CostAudit {
+                findings: report.findings,
+                entries: report.entries,
+                gaps: report.gaps,
+                notes: report.notes,
+            },
+            as_of: day,
+        }));
     }
     Ok(None)
 }

@@ -9,6 +9,8 @@ use crate::cli::context::Interrupt;
 use crate::cli::session::{Session, guard};
 use crate::cli::{Failure, Format, Global, Outcome, exit, json_head};
 use crate::cloud::Target;
+use crate::inventory::Gap;
+use crate::model::Control;
 use crate::plan::ScopeEntry;
 use crate::render;
 use crate::report::cost::CostReport;
@@ -116,10 +118,9 @@ async fn look(
         report.unobserved = found.gaps;
         report.notes = found.notes;
         report.as_of = Some(today.to_string());
-    } else if let Some((entries, day)) =
-        audit_cost::known(global, session, &environments, now).await?
-    {
-        report.cost = entries;
+    } else if let Some(known) = audit_cost::known(global, session, &environments, now).await? {
+        let day = known.as_of;
+        report.cost = known.audit.entries;
         report.as_of = Some(day.to_string());
         if day != today {
             report
@@ -127,7 +128,19 @@ async fn look(
                 .push(format!("the newest answers are of {day}"));
         }
     } else {
-        // An entry for each, so that every format says of whom nothing is known.
+        // An entry and a gap for each, so that every format says of whom nothing is known.
+        report.unobserved = environments
+            .iter()
+            .map(|(target, _)| Gap {
+                environment: target.environment.clone(),
+                account: target.account.clone(),
+                region: "global".to_owned(),
+                control: Control::Cost,
+                operation: "ce:GetCostAndUsage".to_owned(),
+                resource: None,
+                error: crate::cost::NOTHING_ASKED.to_owned(),
+            })
+            .collect();
         report.cost = environments
             .iter()
             .map(|(target, resolved)| crate::cost::CostEntry {
@@ -140,7 +153,7 @@ async fn look(
                     .map(|b| crate::cost::cents::text(b.value.0)),
                 stage: Some(resolved.stage.name.value.clone()),
                 month: Some(today.first_of_month().to_string()),
-                forecast_note: Some("nothing has been asked".to_owned()),
+                forecast_note: Some(crate::cost::NOTHING_ASKED.to_owned()),
                 ..crate::cost::CostEntry::default()
             })
             .collect();
@@ -155,17 +168,8 @@ fn emit(global: &Global, report: &CostReport) -> Result<(), Failure> {
         Format::Json => return global.emit_json(report),
         Format::Csv => render::csv::cost(report).map_err(Failure::new)?,
         Format::Html => render::html::cost::page(report).map_err(Failure::new)?,
-        Format::Markdown => defuse(&render::markdown::cost(
-            &report.cost,
-            &report.generated_at,
-            &report.api,
-        )),
-        _ => defuse(&render::human::cost(
-            &report.cost,
-            &report.generated_at,
-            &report.api,
-            &global.style(),
-        )),
+        Format::Markdown => defuse(&render::markdown::cost_report(report)),
+        _ => defuse(&render::human::cost_report(report, &global.style())),
     };
     global.emit(&text)
 }

@@ -399,7 +399,7 @@ fn emit(global: &Global, report: &DrillsReport<'_>) -> Result<(), Failure> {
             };
             global.emit_json(&document)
         }
-        Format::Csv => global.emit(&render::csv::drills(&report.review).map_err(Failure::new)?),
+        Format::Csv => global.emit(&render::csv::drills(report).map_err(Failure::new)?),
         Format::Html | Format::Markdown => global.emit(&text(global, report)?),
         _ => global.emit(&render::human::drill_report(report, &global.style())),
     }

@@ -3,7 +3,7 @@ use jiff::{Timestamp, ToSpan, tz::TimeZone};
 
 use super::drills;
 use super::past::Past;
-use crate::audit::{AuditRequest, FAIL_ON, assemble};
+use crate::audit::{AuditRequest, CostPart, FAIL_ON, assemble};
 use crate::cli::audit_cost;
 use crate::cli::context::Interrupt;
 use crate::cli::session::{Session, target_glob};
@@ -110,12 +110,32 @@ async fn look(
     };
     let judged = session.judged(&environments, &controls, only.as_ref());
     let changes = judged.changes.clone();
+    // What `audit` finds in the same answers, where a policy asks for it.
+    let wants_cost = (global.controls.is_empty() || global.controls.contains(&Control::Cost))
+        && asked
+            .iter()
+            .any(|(_, resolved)| resolved.policies.has(Control::Cost));
+    let mut audited = controls.clone();
+    let mut part = None;
+    let costs = costs.map(|known| {
+        let entries = known.audit.entries.clone();
+        if wants_cost {
+            audited.push(Control::Cost);
+            part = Some(CostPart {
+                findings: known.audit.findings,
+                entries: known.audit.entries,
+                gaps: known.audit.gaps,
+                notes: known.audit.notes,
+            });
+        }
+        (entries, known.as_of)
+    });
     let audit = assemble(
         &environments,
         judged,
-        None,
+        part,
         &AuditRequest {
-            controls: &controls,
+            controls: &audited,
             only: only.as_ref(),
             fail_on: FAIL_ON,
             baseline: None,

@@ -108,7 +108,10 @@ async fn look(
         audit,
         only: only.as_ref(),
         narrowed: !global.regions.is_empty(),
-        costs: costs.map(|(entries, as_of)| KnownCosts { entries, as_of }),
+        costs: costs.map(|known| KnownCosts {
+            entries: known.audit.entries,
+            as_of: known.as_of,
+        }),
         history: &history,
         run: new_run_id(),
         now,

@@ -280,9 +280,9 @@ impl Judge<'_> {
             ),
         };
         let cluster = resource.kind == ResourceType::RDS_CLUSTER_SNAPSHOT;
-        let command = match cluster {
-            true => "modify-db-cluster-snapshot-attribute --db-cluster-snapshot-identifier",
-            false => "modify-db-snapshot-attribute --db-snapshot-identifier",
+        let operation = match cluster {
+            true => "ModifyDBClusterSnapshotAttribute",
+            false => "ModifyDBSnapshotAttribute",
         };
         Some(self.report(
             resource,
@@ -292,9 +292,10 @@ impl Judge<'_> {
                 message,
                 format!("attribute restore: {}", others.join(", ")),
                 format!(
-                    "if that is not meant: aws rds {command} {} --attribute-name restore --values-to-remove {}",
+                    "if that is not meant: take {} out of the attribute `restore` of {} in {} (rds:{operation})",
+                    others.join(", "),
                     fact.name,
-                    others.join(" ")
+                    resource.region
                 ),
             ],
             self.of_policy(),

@@ -230,15 +230,6 @@ impl Plot<'_> {
                 ));
             }
         }
-        if let Some(limit) = &self.limit {
-            let at = y(float(limit.value));
-            let text = format!("{} {}", limit.name, (self.shown)(limit.value));
-            out.push_str(&format!(
-                "<path class=\"rule\" d=\"M{left:.1} {at:.1}H{right:.1}\"/><text class=\"rule-label\" x=\"{right:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
-                at - 4.0,
-                html(&text)
-            ));
-        }
         for line in &self.lines {
             let class = line.kind.class();
             for part in runs(&line.values) {
@@ -267,6 +258,16 @@ impl Plot<'_> {
                     html(&self.tip(i, line.name, *value)),
                 ));
             }
+        }
+        // Last, so that no bar or line covers its name.
+        if let Some(limit) = &self.limit {
+            let at = y(float(limit.value));
+            let text = format!("{} {}", limit.name, (self.shown)(limit.value));
+            out.push_str(&format!(
+                "<path class=\"rule\" d=\"M{left:.1} {at:.1}H{right:.1}\"/><text class=\"rule-label\" x=\"{right:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
+                at - 4.0,
+                html(&text)
+            ));
         }
         out.push_str("</svg>");
     }

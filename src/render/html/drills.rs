@@ -65,10 +65,12 @@ pub fn page(report: &DrillsReport<'_>) -> Result<String, String> {
                 title: "All drills",
             });
         }
-        jumps.push(Jump {
-            id: "frameworks",
-            title: "SOC 2, ISO 27001, DORA",
-        });
+        if report.sandbox.is_none() {
+            jumps.push(Jump {
+                id: "frameworks",
+                title: "SOC 2, ISO 27001, DORA",
+            });
+        }
     }
     let title = match (report.single, report.pages.first()) {
         (true, Some(page)) => format!("Restore drill {}", page.record.drill),
@@ -154,7 +156,8 @@ fn figures(report: &DrillsReport<'_>) -> Vec<Figure> {
         .iter()
         .filter_map(|s| Some((s.slowest_seconds?, s)))
         .max_by(|a, b| a.0.total_cmp(&b.0));
-    vec![
+    let verify = report.of_those();
+    let mut all = vec![
         Figure {
             label: "Sources in time".to_owned(),
             value: match asked {
@@ -180,8 +183,11 @@ fn figures(report: &DrillsReport<'_>) -> Vec<Figure> {
             label: "Drills in the period".to_owned(),
             value: number(counts.runs()),
             text: match counts.aborted {
-                0 => "all of them say something about a backup".to_owned(),
-                n => format!("{n} could not run: they say nothing about a backup"),
+                _ if report.sandbox.is_some() => {
+                    "rehearsals: none of them is about a real backup".to_owned()
+                }
+                0 => format!("all of them say something about a backup{verify}"),
+                n => format!("{n} could not run: they say nothing about a backup{verify}"),
             },
             ..Figure::default()
         },
@@ -193,7 +199,7 @@ fn figures(report: &DrillsReport<'_>) -> Vec<Figure> {
             },
             unit: if counts.conclusive() == 0 { "" } else { "%" },
             text: format!(
-                "{} passed, {} failed, {} missed an objective",
+                "{} passed, {} failed, {} missed an objective{verify}",
                 counts.passed, counts.failed, counts.missed_objective
             ),
             tone: match counts.conclusive() {
@@ -223,7 +229,14 @@ fn figures(report: &DrillsReport<'_>) -> Vec<Figure> {
             lesser: slowest.is_some_and(|(s, _)| span(s).len() > 6),
             ..Figure::default()
         },
-    ]
+    ];
+    // What is missing or changed may be what did not pass: nothing is fine until that is explained.
+    if !report.is_whole() {
+        all.iter_mut()
+            .filter(|figure| figure.tone == "good")
+            .for_each(|figure| figure.tone = "");
+    }
+    all
 }
 
 fn objective(value: Option<f64>, objective: Option<f64>) -> Cell {
@@ -282,7 +295,7 @@ fn sources(report: &DrillsReport<'_>) -> Table {
 /// Recovery times of each source with at least two, in minutes.
 fn charts(report: &DrillsReport<'_>) -> Vec<chart::Figure> {
     let trend = |s: &&SourceReview<'_>| {
-        let measured = |r: &&&Record| r.measured.time_to_verified_seconds.is_some();
+        let measured = |r: &&&Record| r.recovery_seconds().is_some();
         s.records.iter().filter(measured).count() >= 2
     };
     report
@@ -298,7 +311,7 @@ fn charts(report: &DrillsReport<'_>) -> Vec<chart::Figure> {
 
 fn chart(source: &SourceReview<'_>, recovery: bool) -> Option<chart::Figure> {
     let of = |r: &Record| match recovery {
-        true => r.measured.time_to_verified_seconds,
+        true => r.recovery_seconds(),
         false => r.measured.recovery_point_age_seconds,
     };
     let limit = match recovery {
@@ -371,10 +384,7 @@ fn runs(report: &DrillsReport<'_>) -> Explorer {
                 Cell::text(r.drill.as_str()),
                 Cell::text(r.environment.as_str()),
                 Cell::text(word(r.result)),
-                Cell::number(
-                    seconds(r.measured.time_to_verified_seconds),
-                    r.measured.time_to_verified_seconds,
-                ),
+                Cell::number(seconds(r.recovery_seconds()), r.recovery_seconds()),
                 Cell::number(
                     seconds(r.measured.recovery_point_age_seconds),
                     r.measured.recovery_point_age_seconds,
@@ -506,6 +516,18 @@ fn sheet(page: &DrillPage<'_>) -> Sheet {
             },
         ]
     };
+    let mut recovery = line(
+        match m.time_to_verified_seconds.is_some() && record.recovery_seconds().is_none() {
+            true => "Time to recovery (RTO): not proven; until the checks ended",
+            false => "Time to recovery (RTO): until the data was proven",
+        },
+        m.time_to_verified_seconds,
+        o.rto_seconds,
+    );
+    if record.recovery_seconds().is_none() {
+        recovery.pop();
+        recovery.push(Cell::text("–").tone("muted"));
+    }
     let objectives = Table {
         columns: vec![
             Column::text("Objective"),
@@ -514,11 +536,7 @@ fn sheet(page: &DrillPage<'_>) -> Sheet {
             Column::text("Kept"),
         ],
         rows: vec![
-            line(
-                "Time to recovery (RTO): until the data was proven",
-                m.time_to_verified_seconds,
-                o.rto_seconds,
-            ),
+            recovery,
             line(
                 "of it, until the copy was available",
                 m.time_to_available_seconds,

@@ -3,6 +3,7 @@
 use rust_decimal::Decimal;
 
 use super::Context;
+use super::unobserved::unobserved;
 use crate::cloud::ApiUse;
 use crate::cost::explain::{ExplainedQuestion, Explanation, QuestionState};
 use crate::cost::{CostEntry, ServiceCost};
@@ -14,6 +15,7 @@ use crate::render::cost::{
 };
 use crate::render::paint::{Lines, Paint};
 use crate::render::text::{cut, escape, pad, plural, width, wrap};
+use crate::report::cost::CostReport;
 
 /// Services shown without `-v`.
 const SERVICES: usize = 10;
@@ -55,6 +57,15 @@ pub fn cost(entries: &[CostEntry], generated_at: &str, api: &ApiUse, style: &Sty
         |p, t| p.dim(t),
     );
     lines.finish()
+}
+
+/// The same with what could not be seen, last.
+pub fn cost_report(report: &CostReport, style: &Style) -> String {
+    let mut out = cost(&report.cost, &report.generated_at, &report.api, style);
+    let mut lines = Lines::default();
+    unobserved(&Context::new(style), &mut lines, &report.unobserved, &[]);
+    out.push_str(&lines.finish());
+    out
 }
 
 fn heading(context: &Context, lines: &mut Lines, entry: &CostEntry, name: &str) {

@@ -134,10 +134,17 @@ fn facts(context: &Context, lines: &mut Lines, record: &Record) {
         rows.push((
             "recovered",
             format!(
-                "available after {}, proven after {}{}",
+                "available after {}, {} after {}{}",
                 span(available),
+                match record.recovery_seconds() {
+                    Some(_) => "proven",
+                    None => "checks ended",
+                },
                 span(took),
-                objective(record.objective.rto_seconds)
+                match record.recovery_seconds() {
+                    Some(_) => objective(record.objective.rto_seconds),
+                    None => ": nothing was proven".to_owned(),
+                }
             ),
         ));
     }

@@ -79,14 +79,15 @@ pub fn drill_report(report: &DrillsReport<'_>, style: &Style) -> String {
     }
     let counts = &review.counts;
     out.push_str(&format!(
-        "\n{} to {}: {}, {} passed, {} failed, {} missed an objective, {} could not run.\n",
+        "\n{} to {}: {}, {} passed, {} failed, {} missed an objective, {} could not run{}.\n",
         day(review.from),
         day(review.to),
         plural(counts.runs(), "drill", "drills"),
         counts.passed,
         counts.failed,
         counts.missed_objective,
-        counts.aborted
+        counts.aborted,
+        report.of_those()
     ));
     for chain in &report.chains {
         let word = if chain.broken.is_empty() {

@@ -3,6 +3,7 @@
 use rust_decimal::Decimal;
 
 use super::escape::{code, html, text};
+use super::unobserved;
 use crate::cloud::ApiUse;
 use crate::cost::explain::{Explanation, QuestionState};
 use crate::cost::{CostEntry, ServiceCost};
@@ -12,9 +13,18 @@ use crate::render::cost::{
 };
 use crate::render::human::{aside, price_ahead};
 use crate::render::text::plural;
+use crate::report::cost::CostReport;
 
 /// Services, regions and resources in tables.
 const MOST_ROWS: usize = 25;
+
+/// The same with what could not be seen.
+pub fn cost_report(report: &CostReport) -> String {
+    let mut out = String::new();
+    unobserved(&mut out, &report.unobserved, &[], MOST_ROWS);
+    out.push_str(&cost(&report.cost, &report.generated_at, &report.api));
+    out
+}
 
 /// Heading, three lines, and the rest folded, for each environment.
 pub fn cost(entries: &[CostEntry], generated_at: &str, api: &ApiUse) -> String {

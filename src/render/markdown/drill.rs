@@ -75,8 +75,12 @@ pub(super) fn one(out: &mut String, view: &DrillView) {
     row(
         "Time to recovery",
         format!(
-            "available {}, proven {}, objective {}",
+            "available {}, {} {}, objective {}",
             seconds(m.time_to_available_seconds),
+            match (record.recovery_seconds(), m.time_to_verified_seconds) {
+                (None, Some(_)) => "not proven, checks ended after",
+                _ => "proven",
+            },
             seconds(m.time_to_verified_seconds),
             seconds(o.rto_seconds)
         ),

@@ -71,14 +71,15 @@ fn period(out: &mut String, report: &DrillsReport<'_>) {
     let review = &report.review;
     let counts = &review.counts;
     out.push_str(&format!(
-        "{} to {}: {} drills, {} passed, {} failed, {} missed an objective, {} could not run.\n\n",
+        "{} to {}: {} drills, {} passed, {} failed, {} missed an objective, {} could not run{}.\n\n",
         day(review.from),
         day(review.to),
         counts.runs(),
         counts.passed,
         counts.failed,
         counts.missed_objective,
-        counts.aborted
+        counts.aborted,
+        report.of_those()
     ));
     if !review.sources.is_empty() {
         out.push_str("| drill | state | asked for | last passed | passed | slowest recovery | oldest point |\n|---|---|---|---|---|---|---|\n");
@@ -101,15 +102,12 @@ fn period(out: &mut String, report: &DrillsReport<'_>) {
             against(source.oldest_point_seconds, source.rpo_seconds),
         ));
     }
-    out.push_str("\n## What this can support\n\nWhether a requirement is met is for you and your auditor to judge.\n\n| reference | asks, in short | supported by | not shown here |\n|---|---|---|---|\n");
-    for mapping in report.mappings() {
-        out.push_str(&format!(
-            "| {} | {} | {} | {} |\n",
-            mapping.reference,
-            mapping.asks,
-            text(&mapping.supports),
-            mapping.not_shown
-        ));
+    if report.sandbox.is_some() {
+        out.push_str(
+            "\nWhat frameworks ask for is not listed: rehearsals in a sandbox support none of it.\n",
+        );
+    } else {
+        frameworks(out, report);
     }
     out.push_str("\n| chain | records | |\n|---|---:|---|\n");
     for chain in &report.chains {
@@ -125,4 +123,17 @@ fn period(out: &mut String, report: &DrillsReport<'_>) {
         ));
     }
     out.push('\n');
+}
+
+fn frameworks(out: &mut String, report: &DrillsReport<'_>) {
+    out.push_str("\n## What this can support\n\nWhether a requirement is met is for you and your auditor to judge.\n\n| reference | asks, in short | supported by | not shown here |\n|---|---|---|---|\n");
+    for mapping in report.mappings() {
+        out.push_str(&format!(
+            "| {} | {} | {} | {} |\n",
+            mapping.reference,
+            mapping.asks,
+            text(&mapping.supports),
+            mapping.not_shown
+        ));
+    }
 }

@@ -18,7 +18,7 @@ mod tags;
 
 pub use apply::apply;
 pub use audit::audit;
-pub use cost::{cost, cost_explained};
+pub use cost::{cost, cost_explained, cost_report};
 pub use doctor::doctor;
 pub use drill::{drill_list, drill_plans, drill_swept, drill_verified, drills};
 pub use drill_report::drill_report;

@@ -141,6 +141,42 @@ fn blind_text(area: &mut Area) {
     }
 }
 
+/// An environment that has spent more than its budget, or is likely to. Amounts in USD.
+pub(super) struct Over<'a> {
+    pub environment: &'a str,
+    pub budget: Decimal,
+    pub spent: Option<Decimal>,
+    /// The month's end.
+    pub end: Option<Decimal>,
+    pub entry: &'a CostEntry,
+}
+
+impl Over<'_> {
+    /// More is spent already than the month may cost.
+    pub fn now(&self) -> bool {
+        self.spent.is_some_and(|spent| spent > self.budget)
+    }
+}
+
+/// Budgets are in USD, so other currencies are not compared.
+pub(super) fn over_budget<'a>(inputs: &'a Inputs<'_>) -> Vec<Over<'a>> {
+    let entries = inputs.costs.iter().flat_map(|(all, _)| all);
+    entries
+        .filter(|e| e.currency == "USD")
+        .filter_map(|entry| {
+            let over = Over {
+                environment: entry.environment.as_deref()?,
+                budget: amount(&entry.budget)?,
+                spent: amount(&entry.month_to_date),
+                end: amount(&entry.forecast_month_end),
+                entry,
+            };
+            let ends = over.end.is_some_and(|end| end > over.budget);
+            (over.now() || ends).then_some(over)
+        })
+        .collect()
+}
+
 /// The whole, or the only environment.
 fn whole(entries: &[CostEntry]) -> Option<&CostEntry> {
     let mut own = entries.iter().filter(|e| e.environment.is_some());
@@ -179,6 +215,27 @@ fn money(inputs: &Inputs<'_>) -> Area {
     };
     area.value = Some(usd(spent));
     area.unit = entry.currency.clone();
+    // All of them together may be within the budgets while one is far over its own.
+    for over in over_budget(inputs) {
+        if let Some(spent) = over.spent.filter(|_| over.now()) {
+            area.text.push(format!(
+                "{} has spent {} of its budget of {}: {} over.",
+                over.environment,
+                usd(spent),
+                usd(over.budget),
+                usd(spent - over.budget)
+            ));
+        } else if let Some(end) = over.end.filter(|_| entry.environment.is_none()) {
+            area.text.push(format!(
+                "{} is likely to end at {}, {} over its budget of {}.",
+                over.environment,
+                usd(end),
+                usd(end - over.budget),
+                usd(over.budget)
+            ));
+        }
+        area.standing = Standing::Bad;
+    }
     let budget = amount(&entry.budget).filter(|_| entry.currency == "USD");
     match (amount(&entry.forecast_month_end), budget) {
         (Some(end), Some(budget)) => {
@@ -187,7 +244,11 @@ fn money(inputs: &Inputs<'_>) -> Area {
                 area.standing = Standing::Bad;
             }
             area.text.push(format!(
-                "The month is likely to end at {}, {} the budget of {}.",
+                "{} likely to end at {}, {} the budget of {}.",
+                match entry.environment {
+                    Some(_) => "The month is",
+                    None => "All of it together is",
+                },
                 usd(end),
                 if over {
                     format!("{} over", usd(end - budget))

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rust_decimal::Decimal;
 
-use super::areas::{amount, area_of, saving};
+use super::areas::{amount, area_of, over_budget, saving};
 use super::{Area, AreaId, Inputs, Standing, Step};
 use crate::audit::Reported;
 use crate::audit::pending::{apply_command, shell};
 use crate::catalog;
+use crate::cost::CostEntry;
 use crate::drill::machine::span;
 use crate::drill::record::seconds_between;
 use crate::drill::review::State;
@@ -20,15 +21,23 @@ const MOST: usize = 3;
 /// From here on a saving counts as much as a finding of medium severity, in USD a month.
 const WORTH: i64 = 10;
 
-/// The most urgent step of each area, then the most urgent of those: by severity, then by what is
-/// saved, then by how many things it is about.
+/// Told by [`of_money`], which names the environments and their amounts.
+const OVER_BUDGET: &str = "cost.over-budget";
+const FORECAST: &str = "cost.forecast-over-budget";
+
+/// The most urgent step of each area, then the most urgent of those: by severity, money that is spent
+/// before what may happen, then by what is saved, then by how many things it is about.
 pub(super) fn steps(inputs: &Inputs<'_>, areas: &[Area]) -> Vec<Step> {
     let mut all = of_findings(inputs);
     all.extend(of_savings(inputs));
     all.extend(of_drills(inputs));
     all.extend(of_money(inputs, areas));
     all.sort_by(|a, b| {
-        let rank = |s: &Step| (s.severity, amount(&s.saves_usd_per_month), s.count);
+        let rank = |s: &Step| {
+            let spent = s.finding.as_deref() == Some(OVER_BUDGET);
+            let saves = amount(&s.saves_usd_per_month);
+            (s.severity, spent, saves, s.count)
+        };
         rank(b).cmp(&rank(a)).then_with(|| a.title.cmp(&b.title))
     });
     let mut taken: BTreeSet<AreaId> = BTreeSet::new();
@@ -40,7 +49,11 @@ pub(super) fn steps(inputs: &Inputs<'_>, areas: &[Area]) -> Vec<Step> {
 /// Findings of one kind are one step.
 fn of_findings(inputs: &Inputs<'_>) -> Vec<Step> {
     let mut groups: BTreeMap<&str, Vec<&Reported>> = BTreeMap::new();
+    let told = [OVER_BUDGET, FORECAST];
     for finding in &inputs.audit.findings {
+        if told.contains(&finding.id.as_str()) {
+            continue;
+        }
         groups.entry(&finding.id).or_default().push(finding);
     }
     groups
@@ -182,35 +195,80 @@ fn of_drills(inputs: &Inputs<'_>) -> Vec<Step> {
     out
 }
 
-/// What the costs themselves say: the audit that costs nothing does not ask for them.
+fn moved_most(entry: &CostEntry) -> String {
+    entry.top_movers.first().map_or_else(String::new, |m| {
+        format!(" {} moved most, by {}.", m.name, m.change)
+    })
+}
+
+/// What the costs themselves say, by name of the environments.
 fn of_money(inputs: &Inputs<'_>, areas: &[Area]) -> Vec<Step> {
     let mut out = Vec::new();
-    for entry in inputs.costs.iter().flat_map(|(all, _)| all) {
-        let Some(environment) = &entry.environment else {
-            continue;
+    let all = over_budget(inputs);
+    let (now, later): (Vec<_>, Vec<_>) = all.iter().partition(|over| over.now());
+    if let Some(first) = now.first() {
+        let names: Vec<&str> = now.iter().map(|over| over.environment).collect();
+        let amounts: Vec<String> = now
+            .iter()
+            .filter_map(|over| {
+                let spent = over.spent?;
+                Some(format!(
+                    "{} has spent {} USD of {}, {} over it.",
+                    over.environment,
+                    usd(spent),
+                    usd(over.budget),
+                    usd(spent - over.budget)
+                ))
+            })
+            .collect();
+        let mut command = "opsctl audit cost".to_owned();
+        for name in &names {
+            command.push_str(&format!(" -e {}", shell(name)));
+        }
+        // How far is too far is the policy's to say.
+        let findings = inputs.audit.findings.iter();
+        let judged = findings
+            .filter(|f| f.id == OVER_BUDGET)
+            .map(|f| f.severity)
+            .max();
+        let (them, budgets) = match names.len() {
+            1 => ("it", "budget"),
+            _ => ("them", "budgets"),
         };
-        let over = amount(&entry.forecast_month_end)
-            .zip(amount(&entry.budget))
-            .filter(|_| entry.currency == "USD")
-            .map(|(end, budget)| end - budget)
-            .filter(|over| *over > Decimal::ZERO);
-        let Some(over) = over else { continue };
-        let mover = entry.top_movers.first().map_or_else(String::new, |m| {
-            format!(" {} moved most, by {}.", m.name, m.change)
-        });
         out.push(Step {
             area: AreaId::Money,
-            title: format!("Bring {environment} back into its budget, or raise it"),
+            title: format!(
+                "Find out why {} spent more than the {budgets}, or raise {them}",
+                names.join(", ")
+            ),
+            effect: format!("{}{}", amounts.join(" "), moved_most(first.entry)),
+            severity: judged.unwrap_or(Severity::High),
+            saves_usd_per_month: None,
+            count: now.len() as u64,
+            command: Some(command),
+            how: String::new(),
+            finding: Some(OVER_BUDGET.to_owned()),
+        });
+    }
+    for over in later {
+        let Some(end) = over.end else { continue };
+        out.push(Step {
+            area: AreaId::Money,
+            title: format!(
+                "Bring {} back into its budget, or raise it",
+                over.environment
+            ),
             effect: format!(
-                "The month is likely to end {} USD over it.{mover}",
-                usd(over)
+                "The month is likely to end {} USD over it.{}",
+                usd(end - over.budget),
+                moved_most(over.entry)
             ),
             severity: Severity::High,
             saves_usd_per_month: None,
             count: 1,
-            command: Some(format!("opsctl audit cost -e {}", shell(environment))),
+            command: Some(format!("opsctl audit cost -e {}", shell(over.environment))),
             how: String::new(),
-            finding: Some("cost.forecast-over-budget".to_owned()),
+            finding: Some(FORECAST.to_owned()),
         });
     }
     let unknown = areas

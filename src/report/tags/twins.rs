@@ -6,6 +6,8 @@ use super::{Fix, Inputs, Twin};
 use crate::audit::compliance::Judged;
 use crate::audit::pending::shell;
 
+const SETS: &str = "sets the right key to the same value, then removes this one";
+
 /// Most resources first.
 pub(super) fn twins(inputs: &Inputs<'_>, resources: &[Judged<'_>]) -> Vec<Twin> {
     let mut found: BTreeMap<(&str, &str, bool), (Twin, BTreeSet<&str>)> = BTreeMap::new();
@@ -43,7 +45,7 @@ pub(super) fn twins(inputs: &Inputs<'_>, resources: &[Judged<'_>]) -> Vec<Twin> 
             key: key.to_owned(),
             spelling: spelling.to_owned(),
             listed,
-            fix: fix(inputs, key, spelling, listed, &environments),
+            fix: fix(inputs, key, spelling, listed, &twin, &environments),
             environments: environments.into_iter().map(str::to_owned).collect(),
             ..twin
         })
@@ -59,6 +61,7 @@ fn fix(
     key: &str,
     spelling: &str,
     listed: bool,
+    twin: &Twin,
     environments: &BTreeSet<&str>,
 ) -> Fix {
     if !listed {
@@ -67,6 +70,20 @@ fn fix(
             text: format!(
                 "add {spelling:?} to tags.aliases.{key} in policies/tags.toml, then apply"
             ),
+        };
+    }
+    // Which of two values is right is nothing that apply decides.
+    let by_hand = match twin.conflicting {
+        0 => String::new(),
+        n => format!(
+            "{n} of {} say something else under {key}: decide by hand",
+            twin.resources
+        ),
+    };
+    if twin.conflicting >= twin.resources {
+        return Fix {
+            command: None,
+            text: by_hand,
         };
     }
     let mut command = "opsctl apply --control tags".to_owned();
@@ -78,6 +95,9 @@ fn fix(
     }
     Fix {
         command: Some(command),
-        text: "sets the right key to the same value, then removes this one".to_owned(),
+        text: match by_hand.is_empty() {
+            true => SETS.to_owned(),
+            false => format!("{SETS}; {by_hand}"),
+        },
     }
 }

@@ -297,6 +297,28 @@ pub(super) fn weigh(
             add(&mut keys, key, *right);
         }
     }
+    // Resources that were not seen may be anybody's, so that no team's share of the spend is known;
+    // their service and region are.
+    for environment in inputs.environments {
+        if environment.resolved.policies.tags.is_none() {
+            continue;
+        }
+        let gaps = &environment.inventory.gaps;
+        for gap in gaps.iter().filter(|g| g.control == Control::Tags) {
+            teams.values_mut().for_each(|team| team.blind = true);
+            let service = gap.operation.split(':').next().unwrap_or_default();
+            if let Some(tally) = services.get_mut(service) {
+                tally.blind = true;
+            }
+            // A region of which nothing was seen has its row too: unknown, and not left out.
+            if environment.target.regions.contains(&gap.region) {
+                regions.entry(gap.region.clone()).or_default();
+            }
+            if let Some(tally) = regions.get_mut(&gap.region) {
+                tally.blind = true;
+            }
+        }
+    }
     let close = |map: BTreeMap<String, Tally>| -> BTreeMap<String, WeighedShare> {
         map.into_iter().map(|(k, t)| (k, t.close())).collect()
     };
