@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
@@ -9,6 +9,7 @@ use super::{Report, State};
 use crate::cloud::health::{Caller, Credentials};
 use crate::cloud::{CloudError, Target};
 use crate::iam::Role;
+use crate::iam::policy::Because;
 use crate::inventory::{CostTagFact, EnvironmentInventory, Gap, NotChecked, Observed};
 use crate::model::Control;
 
@@ -175,17 +176,32 @@ fn permissions_are_allowed_denied_or_unknown() {
     };
     let refused = [gap("AccessDenied: no")];
     let because = error("AccessDenied");
-    assert_eq!(
-        tried(Role::Plan, "prod", &because, &refused, 9)[0].state,
-        State::Problem
-    );
-    assert_eq!(
-        tried(Role::Plan, "prod", &because, &[], 9)[0].state,
-        State::Ok
-    );
-    assert_eq!(
-        tried(Role::Apply, "prod", &because, &[], 9)[0].state,
-        State::Unknown
+    // Without IAM only what was seen to be answered is in order.
+    let needed = [Because {
+        action: "rds:DescribeDBInstances".to_owned(),
+        sid: "Rds".to_owned(),
+        operations: ["rds:DescribeDBInstances".to_owned()].into(),
+        why: BTreeSet::new(),
+    }];
+    let answered = [("rds:DescribeDBInstances".to_owned(), 9)].into();
+    let none = BTreeMap::new();
+    let broken = [gap("InternalFailure: no")];
+    for (role, gaps, answered, state) in [
+        (Role::Plan, &refused[..], &none, State::Problem),
+        (Role::Plan, &[], &answered, State::Ok),
+        (Role::Plan, &[], &none, State::Unknown),
+        (Role::Plan, &broken, &answered, State::Unknown),
+        (Role::Apply, &[], &answered, State::Unknown),
+    ] {
+        let found = tried(role, "prod", &because, gaps, &needed, answered);
+        assert_eq!(found[0].state, state, "{found:?}");
+    }
+    let found = tried(Role::Plan, "prod", &because, &[], &needed, &none);
+    assert!(
+        found[0]
+            .found
+            .contains("not tried: rds:DescribeDBInstances"),
+        "{found:?}"
     );
     // What failed for another reason stays unknown; what IAM allows and is denied has another cause.
     assert_eq!(

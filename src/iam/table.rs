@@ -695,7 +695,7 @@ const WRITES: &[Row] = &[
         "rds:ModifyDBInstance",
         &[
             apply(
-                Part::Backups,
+                Part::BackupDatabases,
                 &[w("rds:ModifyDBInstance", Databases, HARDENING)],
             ),
             drill(Part::RdsDrill, &[w("rds:ModifyDBInstance", Copies, RARE)]),
@@ -709,7 +709,7 @@ const WRITES: &[Row] = &[
         "rds:ModifyDBCluster",
         &[
             apply(
-                Part::Backups,
+                Part::BackupDatabases,
                 &[w("rds:ModifyDBCluster", Clusters, HARDENING)],
             ),
             drill(Part::AuroraDrill, &[w("rds:ModifyDBCluster", Copies, RARE)]),
@@ -718,7 +718,7 @@ const WRITES: &[Row] = &[
     row(
         "rds:StartDBInstanceAutomatedBackupsReplication",
         &[apply(
-            Part::Backups,
+            Part::BackupCopies,
             &[w(
                 "rds:StartDBInstanceAutomatedBackupsReplication",
                 ReplicatedBackups,
@@ -729,14 +729,14 @@ const WRITES: &[Row] = &[
     row(
         "dynamodb:UpdateContinuousBackups",
         &[apply(
-            Part::Backups,
+            Part::BackupTables,
             &[w("dynamodb:UpdateContinuousBackups", Tables, HARDENING)],
         )],
     ),
     row(
         "s3:PutBucketVersioning",
         &[apply(
-            Part::Backups,
+            Part::BackupVersioning,
             &[w("s3:PutBucketVersioning", Buckets, HARDENING)],
         )],
     ),

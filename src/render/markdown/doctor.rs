@@ -19,7 +19,12 @@ pub fn doctor(report: &Report) -> String {
                 cell(&check.check),
                 cell(&check.found),
                 cell(&check.why),
-                cell(&check.fix)
+                check
+                    .fix
+                    .lines()
+                    .map(|l| cell(l).to_string())
+                    .collect::<Vec<_>>()
+                    .join("<br>")
             ));
         }
     }
