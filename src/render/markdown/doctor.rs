@@ -19,12 +19,7 @@ pub fn doctor(report: &Report) -> String {
                 cell(&check.check),
                 cell(&check.found),
                 cell(&check.why),
-                check
-                    .fix
-                    .lines()
-                    .map(|l| cell(l).to_string())
-                    .collect::<Vec<_>>()
-                    .join("<br>")
+                check.fix.lines().map(cell).collect::<Vec<_>>().join("<br>")
             ));
         }
     }
