@@ -255,3 +255,18 @@ fn uses_metrics(resolved: &Resolved) -> bool {
         .as_ref()
         .is_some_and(|c| c.users_metric.is_some())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An empty `[backups]` reads, and writes nothing.
+    #[test]
+    fn only_the_settings_of_the_policy_are_written() {
+        let mut want = Want::default();
+        assert_eq!(writes(&Backups::default(), &want).count(), 0);
+        want.versioned.insert("*-dump".to_owned());
+        let parts: Vec<Part> = writes(&Backups::default(), &want).collect();
+        assert_eq!(parts, [Part::BackupVersioning]);
+    }
+}
