@@ -558,6 +558,11 @@ pub trait Cloud: Send + Sync {
 
     /// What has been asked of the cloud so far.
     fn meter(&self) -> &Meter;
+
+    /// How often each operation was answered without an error in one environment.
+    fn answered(&self, _: &Target) -> BTreeMap<String, u64> {
+        BTreeMap::new()
+    }
 }
 
 /// Counts requests as they leave, for the `api` block of every output and for progress.

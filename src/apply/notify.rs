@@ -100,13 +100,52 @@ impl Secret {
 
     /// Text without the address, should it have got in.
     fn redacted(&self, text: &str) -> String {
-        let rest = self.0.split_once("://").map_or("", |(_, rest)| rest);
-        let path = rest.find('/').map_or("", |at| &rest[at..]);
-        let mut out = text.replace(&self.0, "[secret]");
-        if path.len() > 1 {
-            out = out.replace(path, "/[secret]");
+        let parts = self.parts();
+        let (mut out, mut at) = (String::new(), 0);
+        let word = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
+        while let Some(next) = text[at..].chars().next() {
+            let rest = &text[at..];
+            // A short one may well be part of a word; alone it is the secret.
+            let found = parts.iter().find(|p| {
+                rest.starts_with(**p)
+                    && (p.chars().count() > 3
+                        || !(word(text[..at].chars().next_back())
+                            || word(rest[p.len()..].chars().next())))
+            });
+            match found {
+                Some(part) => {
+                    out.push_str("[secret]");
+                    at += part.len();
+                }
+                None => {
+                    out.push(next);
+                    at += next.len_utf8();
+                }
+            }
         }
         out
+    }
+
+    /// All of the address that is secret, the longest first.
+    fn parts(&self) -> Vec<&str> {
+        let rest = self.0.split_once("://").map_or("", |(_, rest)| rest);
+        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+        let (authority, behind) = rest.split_at(end);
+        let (path, query) = behind.split_once('?').unwrap_or((behind, ""));
+        let mut parts = vec![self.0.as_str(), behind, path, query];
+        parts.extend(path.split(['/', '#']).filter(|s| s.chars().count() > 3));
+        parts.extend(
+            query
+                .split(['&', '#'])
+                .map(|pair| pair.split_once('=').map_or(pair, |(_, value)| value)),
+        );
+        if let Some((user, _)) = authority.rsplit_once('@') {
+            parts.push(user);
+            parts.extend(user.split(':'));
+        }
+        parts.retain(|p| !p.is_empty() && *p != "/");
+        parts.sort_by_key(|p| std::cmp::Reverse(p.len()));
+        parts
     }
 }
 
@@ -118,6 +157,31 @@ fn host(rest: &str) -> &str {
         Some(end) => &named[..end + 2],
         None => named.split(':').next().unwrap_or_default(),
     }
+}
+
+/// A status with its standard meaning, never with what the receiver wrote: answers repeat addresses.
+/// Source: RFC 9110, section 15; RFC 6585.
+fn status_text(status: u16) -> String {
+    let meaning = match status {
+        400 => " Bad Request",
+        401 => " Unauthorized",
+        403 => " Forbidden",
+        404 => " Not Found",
+        405 => " Method Not Allowed",
+        408 => " Request Timeout",
+        410 => " Gone",
+        413 => " Content Too Large",
+        415 => " Unsupported Media Type",
+        422 => " Unprocessable Content",
+        429 => " Too Many Requests",
+        500 => " Internal Server Error",
+        501 => " Not Implemented",
+        502 => " Bad Gateway",
+        503 => " Service Unavailable",
+        504 => " Gateway Timeout",
+        _ => "",
+    };
+    format!("HTTP {status}{meaning}")
 }
 
 /// A target with everything that is needed to reach it.
@@ -375,7 +439,16 @@ async fn send(
             let mut answers = cloud.execute(target, &call).await;
             return answers.pop().unwrap_or(Ok(())).map_err(|e| e.to_string());
         }
-        Channel::Slack(secret) => (secret, json!({ "text": for_slack(&notice.text()) })),
+        Channel::Slack(secret) => (
+            secret,
+            // Names of resources are nobody's formatting, and no links to be fetched.
+            json!({
+                "text": for_slack(&notice.text()),
+                "mrkdwn": false,
+                "unfurl_links": false,
+                "unfurl_media": false,
+            }),
+        ),
         Channel::Url(secret) => (
             secret,
             json!({
@@ -412,16 +485,14 @@ async fn send(
             Ok((status @ 300..=399, _)) => {
                 return Err(format!("HTTP {status}: redirects are not followed"));
             }
-            Ok((status, text)) => {
-                let told = crate::render::text::escape(text.trim());
-                let told: String = secret.redacted(&told).chars().take(200).collect();
-                let why = format!("HTTP {status}: {told}");
+            Ok((status, _)) => {
+                let why = status_text(status);
                 if status != 429 && status < 500 {
                     return Err(why);
                 }
                 why
             }
-            Err(why) => secret.redacted(&why),
+            Err(why) => secret.redacted(&crate::render::text::escape(&why)),
         };
         if tries == TRIES {
             return Err(format!("{why} ({TRIES} tries)"));
@@ -463,10 +534,20 @@ mod tests {
         for leak in [
             "error for https://user:pw@hooks.example.com:8443/services/T0/B0/XyZ?k=v",
             "no route to /services/T0/B0/XyZ?k=v",
+            "not found: services, for user with pw",
         ] {
             let shown = secret.redacted(leak);
-            assert!(!shown.contains("XyZ") && !shown.contains("pw"), "{shown}");
+            for part in ["XyZ?", "pw", "services", "user", "=v"] {
+                assert!(!shown.contains(part), "{shown}");
+            }
         }
+        let secret = Secret::new("https://hooks.example.com/services/T0/B0/XyZ9?sig=v").unwrap();
+        assert_eq!(
+            secret.redacted("invalid token XyZ9, sig v: very invalid"),
+            "invalid token [secret], sig [secret]: very invalid"
+        );
+        assert_eq!(status_text(404), "HTTP 404 Not Found");
+        assert_eq!(status_text(499), "HTTP 499");
         for bad in [
             "http://hooks.example.com/x",
             "hooks.example.com",

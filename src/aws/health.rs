@@ -76,7 +76,13 @@ impl Health for AwsCloud {
             loop {
                 match ask(&session, &clients, &source, case).await {
                     Ok(rulings) => {
-                        out.extend(rulings);
+                        out.extend(rulings.into_iter().map(|(action, ruling)| {
+                            let named = |how: String| match case.with.is_empty() {
+                                true => how,
+                                false => format!("{how} with {}", case.with),
+                            };
+                            (action, ruling.map_err(named))
+                        }));
                         break;
                     }
                     // The session's ARN does not tell the role's path.
@@ -353,6 +359,7 @@ mod tests {
                 "aws:RequestedRegion".to_owned(),
                 vec!["eu-west-1".to_owned()],
             )],
+            with: String::new(),
             operations: Default::default(),
         };
         let form = form("arn:aws:iam::123456789012:role/ci", &case);

@@ -327,4 +327,8 @@ impl Cloud for AwsCloud {
     fn meter(&self) -> &Meter {
         &self.shared.meter
     }
+
+    fn answered(&self, target: &Target) -> std::collections::BTreeMap<String, u64> {
+        self.session(target).answered.snapshot().by_operation
+    }
 }

@@ -79,6 +79,8 @@ impl Shared {
 pub struct Session {
     pub target: Target,
     pub shared: Arc<Shared>,
+    /// What was answered without an error.
+    pub answered: Arc<Meter>,
     /// Held while Cost Explorer is asked.
     pub costs: tokio::sync::Mutex<()>,
     config: OnceCell<SdkConfig>,
@@ -91,6 +93,7 @@ impl Session {
         Session {
             target,
             shared,
+            answered: Arc::default(),
             costs: tokio::sync::Mutex::default(),
             config: OnceCell::new(),
             given: None,
@@ -141,6 +144,7 @@ impl Session {
                 account: self.target.account.clone(),
                 pace: self.shared.pace(&self.target.account, name),
                 shared: Arc::clone(&self.shared),
+                answered: Arc::clone(&self.answered),
                 config: config.build(),
                 retries: RetryPartition::custom("opsctl")
                     .token_bucket(TokenBucket::builder().capacity(RETRY_TOKENS).build())
@@ -236,6 +240,7 @@ pub struct Region {
     pub name: String,
     pub account: String,
     pub shared: Arc<Shared>,
+    answered: Arc<Meter>,
     config: SdkConfig,
     pace: Arc<Pace>,
     retries: RetryPartition,
@@ -326,6 +331,7 @@ impl Region {
     fn wire(&self) -> SharedInterceptor {
         SharedInterceptor::new(Wire {
             meter: Arc::clone(&self.shared.meter),
+            answered: Arc::clone(&self.answered),
             clock: Arc::clone(&self.shared.clock),
         })
     }

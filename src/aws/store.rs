@@ -99,6 +99,28 @@ impl ObjectStore for AwsCloud {
         }
     }
 
+    /// Where a bucket lies is told to anybody; that it is ours and may be used is asked once more.
+    async fn own_bucket_region(
+        &self,
+        target: &Target,
+        asked_in: &str,
+        bucket: &str,
+    ) -> Result<String, CloudError> {
+        let region = self.bucket_region(target, asked_in, bucket).await?;
+        let session = self.session(target);
+        let clients = session.region(&region).await;
+        clients
+            .s3()
+            .head_bucket()
+            .bucket(bucket)
+            .expected_bucket_owner(&target.account)
+            .send()
+            .await
+            .named(HEAD_BUCKET)
+            .map_err(|e| located(e, &session, &region))?;
+        Ok(region)
+    }
+
     async fn list_objects(
         &self,
         place: &BucketPlace,

@@ -28,6 +28,8 @@ const PAGE_ATTEMPTS: u32 = 3;
 #[derive(Debug)]
 pub struct Wire {
     pub meter: Arc<Meter>,
+    /// What was answered without an error in this environment.
+    pub answered: Arc<Meter>,
     pub clock: Arc<Clock>,
 }
 
@@ -44,8 +46,7 @@ impl Intercept for Wire {
         cfg: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         if let Some(metadata) = cfg.load::<Metadata>() {
-            let operation = format!("{}:{}", iam_name(metadata.service()), metadata.name());
-            self.meter.request(&operation, attempts(cfg) > 1);
+            self.meter.request(&operation(metadata), attempts(cfg) > 1);
         }
         Ok(())
     }
@@ -59,8 +60,15 @@ impl Intercept for Wire {
         if let Some(date) = context.response().and_then(|r| r.headers().get("date")) {
             self.clock.heard(date);
         }
-        let Some(Err(error)) = context.output_or_error() else {
-            return Ok(());
+        let error = match context.output_or_error() {
+            Some(Err(error)) => error,
+            Some(Ok(_)) => {
+                if let Some(metadata) = cfg.load::<Metadata>() {
+                    self.answered.request(&operation(metadata), false);
+                }
+                return Ok(());
+            }
+            None => return Ok(()),
         };
         let attempts = attempts(cfg);
         let hopeless = match context.response() {
@@ -91,6 +99,10 @@ impl Intercept for Wire {
         }
         Ok(())
     }
+}
+
+fn operation(metadata: &Metadata) -> String {
+    format!("{}:{}", iam_name(metadata.service()), metadata.name())
 }
 
 fn attempts(cfg: &ConfigBag) -> u32 {

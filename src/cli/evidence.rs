@@ -35,7 +35,7 @@ pub async fn place(
     let asked_in = target.regions.first().cloned().unwrap_or_default();
     let region = cloud
         .objects()
-        .bucket_region(&target, &asked_in, &evidence.bucket)
+        .own_bucket_region(&target, &asked_in, &evidence.bucket)
         .await
         .map_err(|e| {
             Failure::new(format!(

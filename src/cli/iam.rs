@@ -87,7 +87,7 @@ pub fn run(global: &Global, args: &IamArgs) -> Outcome {
     };
     let facts = own_facts(global, args, &session, target, resolved)?;
     if let Some(trust) = &args.trust {
-        emit(global, &trust_policy(trust, target, &facts))?;
+        emit(global, &trust_policy(args.role, trust, target, &facts)?)?;
         return Ok(exit::OK);
     }
     if args.explain {
@@ -179,12 +179,27 @@ fn whole(role: Role, facts: &Facts) -> Result<Policy, Failure> {
     Ok(policy)
 }
 
-fn trust_policy(trust: &Trust, target: &Target, facts: &Facts) -> Value {
-    trust.policy(
+fn trust_policy(
+    role: Role,
+    trust: &Trust,
+    target: &Target,
+    facts: &Facts,
+) -> Result<Value, Failure> {
+    trust.suits(role, &facts.partition).map_err(|why| {
+        Failure::new(why).help(match trust {
+            Trust::Github { repository, .. } => format!(
+                "opsctl iam {} -e {} --trust github:{repository}:ENVIRONMENT",
+                role.as_str(),
+                target.environment
+            ),
+            Trust::Principal { .. } => "name a role or user of the same partition".to_owned(),
+        })
+    })?;
+    Ok(trust.policy(
         &facts.partition,
         &facts.account,
         target.external_id.as_deref(),
-    )
+    ))
 }
 
 fn pretty(value: &impl Serialize) -> String {
@@ -223,6 +238,11 @@ fn write(
     resolved: &Resolved,
 ) -> Result<(), Failure> {
     let facts = own_facts(global, args, session, target, resolved)?;
+    // Before anything is written.
+    let trust = match &args.trust {
+        Some(trust) => Some(trust_policy(args.role, trust, target, &facts)?),
+        None => None,
+    };
     let stem = format!(
         "opsctl-{}-{}",
         args.role.as_str(),
@@ -260,11 +280,8 @@ fn write(
         };
         file(name, pretty(part))?;
     }
-    if let Some(trust) = &args.trust {
-        file(
-            format!("{stem}-trust.json"),
-            pretty(&trust_policy(trust, target, &facts)),
-        )?;
+    if let Some(trust) = &trust {
+        file(format!("{stem}-trust.json"), pretty(trust))?;
     }
     for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();

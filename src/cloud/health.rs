@@ -36,6 +36,8 @@ pub struct Case {
     pub resource: String,
     /// Context keys with their values.
     pub context: Vec<(String, Vec<String>)>,
+    /// The values that tell this case from others of the same statement, in words; mostly empty.
+    pub with: String,
     /// Operations of opsctl that stand behind each action.
     pub operations: BTreeMap<String, BTreeSet<String>>,
 }

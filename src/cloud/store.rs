@@ -76,6 +76,16 @@ pub trait ObjectStore: Send + Sync {
         bucket: &str,
     ) -> Result<String, CloudError>;
 
+    /// The same for a bucket that has to be the account's own: one of that name elsewhere is an error.
+    async fn own_bucket_region(
+        &self,
+        target: &Target,
+        asked_in: &str,
+        bucket: &str,
+    ) -> Result<String, CloudError> {
+        self.bucket_region(target, asked_in, bucket).await
+    }
+
     /// All objects under a prefix, all pages, in ascending order of their keys; with `after` only
     /// those whose keys come after it.
     async fn list_objects(

@@ -30,6 +30,14 @@ fn is_skew(code: &str) -> bool {
     )
 }
 
+/// How new credentials are come by.
+fn sign_in(target: &Target) -> String {
+    match &target.profile {
+        Some(profile) => format!("aws sso login --profile {profile}"),
+        None => "sign in again".to_owned(),
+    }
+}
+
 /// What the first call tells; whether the environment may be looked at further.
 pub fn caller(
     target: &Target,
@@ -67,10 +75,13 @@ pub fn caller(
                 format!("{who}: the root user's own keys"),
                 "delete these keys and use a role: `opsctl iam plan --trust …` writes one",
             ),
-            Some(left) if left <= 0 => check.problem(format!("{who}: expired"), "sign in again"),
+            Some(left) if left <= 0 => check.problem(format!("{who}: expired"), sign_in(target)),
             Some(left) if left < SOON => check.problem(
                 format!("{who}: they end in {} s", left),
-                "sign in again, or use a source that renews them (a profile, a role)",
+                format!(
+                    "{}\nor use a source that renews them (a profile, a role)",
+                    sign_in(target)
+                ),
             ),
             Some(left) => credentials(&format!("{who}; they end in {} min", left / 60)),
             None if who.contains(":user/") => credentials(&format!(
@@ -138,14 +149,17 @@ fn refused(target: &Target, error: &CloudError, credentials: Check) -> Vec<Check
             "check the network, HTTPS_PROXY and NO_PROXY, and --endpoint-url or AWS_ENDPOINT_URL if they are set",
         ),
         "NoCredentials" => credentials.problem(error.message.clone(), "aws configure sso, or `profile` or `role_arn` of the environment in opsctl.toml"),
-        "ExpiredToken" | "ExpiredTokenException" => credentials.problem(error.message.clone(), "sign in again"),
+        "ExpiredToken" | "ExpiredTokenException" => credentials.problem(error.message.clone(), sign_in(target)),
         code if is_skew(code) => Check::ok(environment, "clock", "", "AWS refuses requests that are signed more than 5 minutes off").problem(
             format!("{code}: {}", error.message),
             "set the clock by the network; if it is right, the secret key is not",
         ),
         code => credentials.problem(
             format!("{code}: {}", error.message),
-            "`aws sts get-caller-identity` with the same profile shows whether they work",
+            format!(
+                "aws sts get-caller-identity{}\nshows whether they work",
+                target.profile.as_ref().map(|p| format!(" --profile {p}")).unwrap_or_default()
+            ),
         ),
     };
     let rest = Check::ok(
@@ -178,7 +192,8 @@ pub fn region(
         Err(e) if is_disabled(&e.code) => check.problem(
             format!("{region} is not switched on in this account ({})", e.code),
             format!(
-                "aws account enable-region --region-name {region}, or take it out of `regions`"
+                "aws account enable-region --region-name {region}\n\
+                 or take it out of `regions` in opsctl.toml"
             ),
         ),
         Err(e) => check.problem(

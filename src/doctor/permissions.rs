@@ -7,54 +7,77 @@ use crate::cloud::CloudError;
 use crate::cloud::health::{Case, Ruling};
 use crate::iam::Role;
 use crate::iam::facts::Facts;
-use crate::iam::policy::{because, policy};
+use crate::iam::policy::{Because, because, policy};
 use crate::inventory::Gap;
 
 /// Stands for whatever a star stands for.
 const ANY: &str = "opsctl-doctor";
 
 /// The questions that a policy raises: each of its statements, with its own resources and conditions,
-/// so that exactly what it grants is asked for.
+/// so that exactly what it grants is asked for; once for each value of a condition that has several,
+/// as a role may well be allowed less than all of them.
 pub fn cases(role: Role, facts: &Facts) -> Vec<Case> {
     let operations: BTreeMap<(String, String), BTreeSet<String>> = because(role, facts)
         .into_iter()
         .map(|b| ((b.sid, b.action), b.operations))
         .collect();
-    let region = facts.regions.first().map_or("us-east-1", String::as_str);
     let mut out = Vec::new();
     for statement in policy(role, facts).statement {
-        let mut context: Vec<(String, Vec<String>)> = Vec::new();
-        for (operator, keys) in &statement.condition {
-            for (key, values) in keys {
-                let all = operator.starts_with("ForAllValues");
-                let taken: Vec<String> = values
-                    .iter()
-                    .take(if all { values.len() } else { 1 })
-                    .map(|v| v.replace('*', ANY))
-                    .collect();
-                context.push((key.clone(), taken));
+        let single = |operator: &str| !operator.starts_with("ForAllValues");
+        let rounds = statement
+            .condition
+            .iter()
+            .filter(|(operator, _)| single(operator))
+            .flat_map(|(_, keys)| keys.values().map(Vec::len))
+            .max()
+            .unwrap_or(1)
+            .max(1);
+        for round in 0..rounds {
+            let mut context: Vec<(String, Vec<String>)> = Vec::new();
+            let mut with = Vec::new();
+            let mut region = facts.regions.first().map_or("us-east-1", String::as_str);
+            for (operator, keys) in &statement.condition {
+                for (key, values) in keys {
+                    if !single(operator) {
+                        let all = values.iter().map(|v| v.replace('*', ANY)).collect();
+                        context.push((key.clone(), all));
+                        continue;
+                    }
+                    // Values of several keys that are of regions stand in the same order.
+                    let Some(value) = values.get(round % values.len().max(1)) else {
+                        continue;
+                    };
+                    if key == "aws:RequestedRegion" {
+                        region = value;
+                    }
+                    if values.len() > 1 {
+                        with.push(format!("{key} = {value}"));
+                    }
+                    context.push((key.clone(), vec![value.replace('*', ANY)]));
+                }
             }
-        }
-        for resource in &statement.resource {
-            let resource = match resource.as_str() {
-                "*" => "*".to_owned(),
-                arn => concrete(arn, region),
-            };
-            let of = |action: &String| {
-                operations
-                    .get(&(statement.sid.clone(), action.clone()))
-                    .cloned()
-            };
-            out.push(Case {
-                actions: statement.action.clone(),
-                resource,
-                context: context.clone(),
-                operations: statement
-                    .action
-                    .iter()
-                    .filter_map(|a| Some((a.clone(), of(a)?)))
-                    .collect(),
-            });
+            for resource in &statement.resource {
+                let resource = match resource.as_str() {
+                    "*" => "*".to_owned(),
+                    arn => concrete(arn, region),
+                };
+                let of = |action: &String| {
+                    operations
+                        .get(&(statement.sid.clone(), action.clone()))
+                        .cloned()
+                };
+                out.push(Case {
+                    actions: statement.action.clone(),
+                    resource,
+                    context: context.clone(),
+                    with: with.join(", "),
+                    operations: statement
+                        .action
+                        .iter()
+                        .filter_map(|a| Some((a.clone(), of(a)?)))
+                        .collect(),
+                });
+            }
         }
     }
     out
@@ -89,10 +112,10 @@ fn fix(role: Role, environment: &str) -> String {
 /// What IAM said to a role's questions.
 pub fn simulated(role: Role, environment: &str, rulings: &[Ruling], sandbox: bool) -> Vec<Check> {
     let name = format!("permissions-{}", role.as_str());
-    let mut denied: BTreeMap<&str, &str> = BTreeMap::new();
+    let mut denied: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for (action, ruling) in rulings {
         if let Err(how) = ruling {
-            denied.insert(action, how);
+            denied.entry(action).or_default().insert(how);
         }
     }
     let asked: BTreeSet<&str> = rulings.iter().map(|(action, _)| action.as_str()).collect();
@@ -123,7 +146,7 @@ pub fn simulated(role: Role, environment: &str, rulings: &[Ruling], sandbox: boo
             let how: BTreeSet<&str> = denied
                 .iter()
                 .filter(|(a, _)| a.starts_with(&format!("{service}:")))
-                .map(|(_, how)| *how)
+                .flat_map(|(_, how)| how.iter().copied())
                 .collect();
             let how: Vec<&str> = how.into_iter().collect();
             check.clone().problem(
@@ -134,13 +157,16 @@ pub fn simulated(role: Role, environment: &str, rulings: &[Ruling], sandbox: boo
         .collect()
 }
 
-/// What can be told although IAM could not be asked: reads were tried, writes are not.
+/// What can be told although IAM could not be asked: reads were tried, writes are not. In order is
+/// only what was seen to be answered: `answered` has the operations of this environment that were, and
+/// `needed` all that the purpose asks for.
 pub fn tried(
     role: Role,
     environment: &str,
     because: &CloudError,
     gaps: &[Gap],
-    answered: u64,
+    needed: &[Because],
+    answered: &BTreeMap<String, u64>,
 ) -> Vec<Check> {
     let name = format!("permissions-{}", role.as_str());
     let check = Check::ok(environment, &name, "", why(role));
@@ -150,24 +176,46 @@ pub fn tried(
             format!("allow the role to ask about itself: opsctl iam {} -e {environment} --role-name NAME", role.as_str()),
         )];
     }
+    let failed: BTreeSet<&str> = gaps.iter().map(|g| g.operation.as_str()).collect();
+    let not_tried: BTreeSet<&str> = needed
+        .iter()
+        .filter(|b| {
+            let seen = |o: &String| answered.contains_key(o) || failed.contains(o.as_str());
+            !b.operations.iter().any(seen)
+        })
+        .map(|b| b.action.as_str())
+        .collect();
     let denied = denied_operations(gaps);
-    if denied.is_empty() {
-        return vec![Check {
-            found: format!(
-                "{answered} requests of a plan were tried and none was denied (IAM could not be asked: {})",
-                because.code
-            ),
-            ..check
-        }];
-    }
-    denied
-        .into_iter()
+    let mut out: Vec<Check> = denied
+        .iter()
         .map(|(operation, error)| {
             check
                 .clone()
                 .problem(format!("{operation}: {error}"), fix(role, environment))
         })
-        .collect()
+        .collect();
+    let others: Vec<&str> = failed
+        .into_iter()
+        .filter(|o| !denied.contains_key(*o))
+        .collect();
+    let requests: u64 = answered.values().sum();
+    let mut found = format!(
+        "IAM could not be asked ({}: {}); {requests} requests were answered",
+        because.code, because.message
+    );
+    if !others.is_empty() {
+        found.push_str(&format!("; failed: {}", others.join(", ")));
+    }
+    if !not_tried.is_empty() {
+        let names: Vec<&str> = not_tried.iter().copied().collect();
+        found.push_str(&format!("; not tried: {}", names.join(", ")));
+    }
+    if !others.is_empty() || !not_tried.is_empty() {
+        out.push(check.unknown(found, format!("allow the role to ask about itself: opsctl iam {} -e {environment} --role-name NAME", role.as_str())));
+    } else if out.is_empty() {
+        out.push(Check { found, ..check });
+    }
+    out
 }
 
 fn denied_operations(gaps: &[Gap]) -> BTreeMap<String, String> {

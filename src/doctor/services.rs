@@ -88,7 +88,10 @@ pub fn explorer(
                 None => check,
                 Some(said) => check.problem(
                     format!("{region}: {}", said.reason),
-                    format!("aws resource-explorer-2 create-index --region {region}, then create-view with tags and associate-default-view"),
+                    format!(
+                        "aws resource-explorer-2 create-index --region {region}\n\
+                         aws resource-explorer-2 associate-default-view --region {region} --view-arn \"$(aws resource-explorer-2 create-view --region {region} --view-name opsctl --included-properties Name=tags --query View.ViewArn --output text)\""
+                    ),
                 ),
             }
         })
@@ -251,12 +254,14 @@ pub fn bucket(
             .problem(
                 format!("there is no bucket {bucket}"),
                 format!(
-                    "aws s3 mb s3://{bucket}, with versioning, or correct [{what}] in opsctl.toml"
+                    "aws s3 mb s3://{bucket}\n\
+                     aws s3api put-bucket-versioning --bucket {bucket} --versioning-configuration Status=Enabled\n\
+                     or correct [{what}] in opsctl.toml"
                 ),
             ),
         Err(e) if super::is_denied(&e.code) => check.problem(
             format!("{bucket}: {}: {}", e.code, e.message),
-            "s3:ListBucket on it has to be allowed",
+            format!("s3:ListBucket on it has to be allowed; if it belongs to another account, correct [{what}] in opsctl.toml"),
         ),
         Err(e) => check.unknown(
             format!("{bucket}: {}: {}", e.code, e.message),

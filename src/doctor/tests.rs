@@ -1,14 +1,16 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
 use super::account::{caller, region};
-use super::permissions::{simulated, tried, unseen};
+use super::permissions::{cases, simulated, tried, unseen};
 use super::services::{billing, cost_tags, explorer};
 use super::{Report, State};
 use crate::cloud::health::{Caller, Credentials};
 use crate::cloud::{CloudError, Target};
-use crate::iam::Role;
+use crate::iam::facts::Facts;
+use crate::iam::policy::Because;
+use crate::iam::{Part, Role};
 use crate::inventory::{CostTagFact, EnvironmentInventory, Gap, NotChecked, Observed};
 use crate::model::Control;
 
@@ -145,6 +147,39 @@ fn a_region_that_is_switched_off_is_told_from_one_that_is_far_away() {
     assert!(!far.found.contains("not switched on"));
 }
 
+/// A role may be allowed in one region only: each is asked for, and the one that is denied is named.
+#[test]
+fn every_region_is_asked_for() {
+    let facts = Facts {
+        partition: "aws".to_owned(),
+        account: "123456789012".to_owned(),
+        regions: vec!["eu-west-1".to_owned(), "us-east-1".to_owned()],
+        parts: [Part::Backups].into(),
+        ..Facts::default()
+    };
+    let cases = cases(Role::Plan, &facts);
+    for region in &facts.regions {
+        let asked = cases
+            .iter()
+            .find(|c| c.with == format!("aws:RequestedRegion = {region}"))
+            .expect("a case of its own");
+        let said = ("aws:RequestedRegion".to_owned(), vec![region.clone()]);
+        assert!(asked.context.contains(&said), "{asked:?}");
+        assert!(asked.resource == "*" || asked.resource.contains(region.as_str()));
+    }
+    let action = || "rds:DescribeDBInstances".to_owned();
+    let rulings = [
+        (action(), Ok(())),
+        (
+            action(),
+            Err("implicitDeny with aws:RequestedRegion = us-east-1".to_owned()),
+        ),
+    ];
+    let found = simulated(Role::Plan, "prod", &rulings, false);
+    assert_eq!(found[0].state, State::Problem);
+    assert!(found[0].found.contains("us-east-1"), "{found:?}");
+}
+
 #[test]
 fn permissions_are_allowed_denied_or_unknown() {
     let allowed = vec![("s3:ListAllMyBuckets".to_owned(), Ok(()))];
@@ -175,17 +210,32 @@ fn permissions_are_allowed_denied_or_unknown() {
     };
     let refused = [gap("AccessDenied: no")];
     let because = error("AccessDenied");
-    assert_eq!(
-        tried(Role::Plan, "prod", &because, &refused, 9)[0].state,
-        State::Problem
-    );
-    assert_eq!(
-        tried(Role::Plan, "prod", &because, &[], 9)[0].state,
-        State::Ok
-    );
-    assert_eq!(
-        tried(Role::Apply, "prod", &because, &[], 9)[0].state,
-        State::Unknown
+    // Without IAM only what was seen to be answered is in order.
+    let needed = [Because {
+        action: "rds:DescribeDBInstances".to_owned(),
+        sid: "Rds".to_owned(),
+        operations: ["rds:DescribeDBInstances".to_owned()].into(),
+        why: BTreeSet::new(),
+    }];
+    let answered = [("rds:DescribeDBInstances".to_owned(), 9)].into();
+    let none = BTreeMap::new();
+    let broken = [gap("InternalFailure: no")];
+    for (role, gaps, answered, state) in [
+        (Role::Plan, &refused[..], &none, State::Problem),
+        (Role::Plan, &[], &answered, State::Ok),
+        (Role::Plan, &[], &none, State::Unknown),
+        (Role::Plan, &broken, &answered, State::Unknown),
+        (Role::Apply, &[], &answered, State::Unknown),
+    ] {
+        let found = tried(role, "prod", &because, gaps, &needed, answered);
+        assert_eq!(found[0].state, state, "{found:?}");
+    }
+    let found = tried(Role::Plan, "prod", &because, &[], &needed, &none);
+    assert!(
+        found[0]
+            .found
+            .contains("not tried: rds:DescribeDBInstances"),
+        "{found:?}"
     );
     // What failed for another reason stays unknown; what IAM allows and is denied has another cause.
     assert_eq!(

@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use super::Part;
 use crate::cloud::{Target, Want};
 use crate::config::Resolved;
+use crate::config::later::Backups;
+use crate::config::values::Sourced;
 use crate::config::workspace::Workspace;
 use crate::controls::topics::{base_name, managed, needs};
 use crate::drill::spec::{SourceId, Spec};
@@ -58,6 +60,25 @@ fn tag_keys(resolved: &Resolved) -> Vec<String> {
         }
     }
     keys.into_iter().collect()
+}
+
+/// What the settings of the policy need to be written; one that is left out, or is off, needs nothing.
+fn writes(backups: &Backups, want: &Want) -> impl Iterator<Item = Part> {
+    let on = |setting: &Option<Sourced<bool>>| setting.as_ref().is_some_and(|s| s.value);
+    [
+        (
+            Part::BackupDatabases,
+            backups.retention_days.is_some()
+                || on(&backups.deletion_protection)
+                || on(&backups.copy_tags_to_snapshot),
+        ),
+        (Part::BackupTables, on(&backups.point_in_time_recovery)),
+        // If left out, buckets with certain names are versioned.
+        (Part::BackupVersioning, !want.versioned.is_empty()),
+        (Part::BackupCopies, backups.copy_to_region.is_some()),
+    ]
+    .into_iter()
+    .filter_map(|(part, needed)| needed.then_some(part))
 }
 
 impl Facts {
@@ -132,6 +153,11 @@ impl Facts {
             ),
             (Part::Backups, has(Control::Backups)),
         ];
+        if let Some(backups) = &policies.backups
+            && has(Control::Backups)
+        {
+            facts.parts.extend(writes(backups, want));
+        }
         facts.parts.extend(
             parts
                 .into_iter()
@@ -228,4 +254,19 @@ fn uses_metrics(resolved: &Resolved) -> bool {
         .cost
         .as_ref()
         .is_some_and(|c| c.users_metric.is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An empty `[backups]` reads, and writes nothing.
+    #[test]
+    fn only_the_settings_of_the_policy_are_written() {
+        let mut want = Want::default();
+        assert_eq!(writes(&Backups::default(), &want).count(), 0);
+        want.versioned.insert("*-dump".to_owned());
+        let parts: Vec<Part> = writes(&Backups::default(), &want).collect();
+        assert_eq!(parts, [Part::BackupVersioning]);
+    }
 }

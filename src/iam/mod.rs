@@ -73,6 +73,14 @@ pub enum Part {
     /// The cost audit of the account that pays.
     Cost,
     Backups,
+    /// Retention, deletion protection and tags of snapshots are written.
+    BackupDatabases,
+    /// Point-in-time recovery of tables is switched on.
+    BackupTables,
+    /// Versioning of buckets is switched on.
+    BackupVersioning,
+    /// Backups are copied to another region.
+    BackupCopies,
     /// The lock of the project lies in this account.
     Lock,
     /// The evidence bucket of the project lies in this account.
@@ -100,7 +108,11 @@ impl Part {
             }
             Part::Alarms | Part::AlarmTopics | Part::Attributes => Control::Alarms,
             Part::Cost => Control::Cost,
-            Part::Backups => Control::Backups,
+            Part::Backups
+            | Part::BackupDatabases
+            | Part::BackupTables
+            | Part::BackupVersioning
+            | Part::BackupCopies => Control::Backups,
             _ => return None,
         })
     }

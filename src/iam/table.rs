@@ -698,7 +698,7 @@ const WRITES: &[Row] = &[
         "rds:ModifyDBInstance",
         &[
             apply(
-                Part::Backups,
+                Part::BackupDatabases,
                 &[w("rds:ModifyDBInstance", Databases, HARDENING)],
             ),
             drill(Part::RdsDrill, &[w("rds:ModifyDBInstance", Copies, RARE)]),
@@ -712,7 +712,7 @@ const WRITES: &[Row] = &[
         "rds:ModifyDBCluster",
         &[
             apply(
-                Part::Backups,
+                Part::BackupDatabases,
                 &[w("rds:ModifyDBCluster", Clusters, HARDENING)],
             ),
             drill(Part::AuroraDrill, &[w("rds:ModifyDBCluster", Copies, RARE)]),
@@ -721,7 +721,7 @@ const WRITES: &[Row] = &[
     row(
         "rds:StartDBInstanceAutomatedBackupsReplication",
         &[apply(
-            Part::Backups,
+            Part::BackupCopies,
             &[w(
                 "rds:StartDBInstanceAutomatedBackupsReplication",
                 ReplicatedBackups,
@@ -732,14 +732,14 @@ const WRITES: &[Row] = &[
     row(
         "dynamodb:UpdateContinuousBackups",
         &[apply(
-            Part::Backups,
+            Part::BackupTables,
             &[w("dynamodb:UpdateContinuousBackups", Tables, HARDENING)],
         )],
     ),
     row(
         "s3:PutBucketVersioning",
         &[apply(
-            Part::Backups,
+            Part::BackupVersioning,
             &[w("s3:PutBucketVersioning", Buckets, HARDENING)],
         )],
     ),

@@ -51,6 +51,10 @@ fn everything() -> Facts {
             Part::Metrics,
             Part::Cost,
             Part::Backups,
+            Part::BackupDatabases,
+            Part::BackupTables,
+            Part::BackupVersioning,
+            Part::BackupCopies,
             Part::Lock,
             Part::Evidence,
             Part::Notify,
@@ -254,9 +258,31 @@ fn a_trust_names_exactly_whom_it_means() {
         "role:*",
         "role:arn:aws:iam::*:role/ci",
         "role:arn:aws:iam::210987654321:root",
+        "role:arn:aws:iam::210987654321:role/",
+        "role:arn:aws:iam::210987654321:role/../ci",
+        "role:arn:aws:iam::210987654321:role/${aws:username}",
+        "role:arn:aws:iam:eu-west-1:210987654321:role/ci",
+        "role:arn:aws:iam::21098765432x:role/ci",
+        "github:acme/..",
+        "github:./shop",
+        "github:acme/shop:${aws:username}",
+        "github:acme/shop:..",
         "acme/shop",
         "",
     ] {
         assert!(Trust::parse(bad).is_err(), "{bad}");
     }
+    // All branches may plan, and no more than that.
+    let branches = Trust::parse("github:acme/shop").unwrap();
+    assert!(branches.suits(Role::Plan, "aws").is_ok());
+    for purpose in [Role::Apply, Role::Drill] {
+        assert!(
+            branches
+                .suits(purpose, "aws")
+                .unwrap_err()
+                .contains(":ENVIRONMENT")
+        );
+    }
+    assert!(role.suits(Role::Apply, "aws").is_ok());
+    assert!(role.suits(Role::Plan, "aws-cn").is_err());
 }

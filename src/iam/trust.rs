@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use super::Role;
+
 /// Where GitHub's tokens come from. Source: GitHub docs, "OpenID Connect reference".
 const GITHUB: &str = "token.actions.githubusercontent.com";
 
@@ -27,7 +29,7 @@ impl Trust {
         let wrong =
             || format!("`{text}` is not github:ORG/REPO, github:ORG/REPO:ENVIRONMENT or role:ARN");
         let plain = |s: &str| {
-            !s.is_empty()
+            !["", ".", ".."].contains(&s)
                 && s.chars()
                     .all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
         };
@@ -41,9 +43,12 @@ impl Trust {
                 let whole = repository
                     .split_once('/')
                     .is_some_and(|(o, r)| plain(o) && plain(r));
-                // A star would let any repository in, and GitHub writes `:` of a name as %3A.
+                // A star would let any repository in, `$` begins a variable of IAM's, and GitHub writes
+                // `:` of a name as %3A.
                 let bad = |e: &str| {
-                    e.is_empty() || e.contains(['*', '?', ':']) || e.contains(char::is_control)
+                    ["", ".", ".."].contains(&e)
+                        || e.contains(['*', '?', ':', '$'])
+                        || e.contains(char::is_control)
                 };
                 if !whole || environment.is_some_and(bad) {
                     return Err(wrong());
@@ -55,10 +60,18 @@ impl Trust {
             }
             "role" => {
                 let arn = crate::model::Arn::parse(rest).filter(|a| {
+                    let name = a.resource.split_once('/').filter(|(kind, name)| {
+                        // Source: API model, iam (roleNameType, pathType).
+                        let plain = |c: char| c.is_ascii_alphanumeric() || "+=,.@_-/".contains(c);
+                        ["role", "user"].contains(kind)
+                            && name.chars().all(plain)
+                            && name.split('/').all(|n| !["", ".", ".."].contains(&n))
+                    });
                     a.service == "iam"
+                        && a.region.is_empty()
                         && a.account.len() == 12
-                        && (a.resource.starts_with("role/") || a.resource.starts_with("user/"))
-                        && !a.resource.contains(['*', '?'])
+                        && a.account.bytes().all(|b| b.is_ascii_digit())
+                        && name.is_some()
                 });
                 arn.map(|_| Trust::Principal {
                     arn: rest.to_owned(),
@@ -66,6 +79,30 @@ impl Trust {
                 .ok_or_else(wrong)
             }
             _ => Err(wrong()),
+        }
+    }
+
+    /// Whether a role of this purpose, in this partition, may trust them.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn suits(&self, role: Role, partition: &str) -> Result<(), String> {
+        match self {
+            Trust::Github {
+                repository,
+                environment: None,
+            } if role != Role::Plan => Err(format!(
+                "github:{repository} trusts every branch and pull request of it, which is too many for {}: add :ENVIRONMENT, a protected environment of the repository",
+                role.as_str()
+            )),
+            Trust::Principal { arn }
+                if crate::model::Arn::parse(arn).is_none_or(|a| a.partition != partition) =>
+            {
+                Err(format!(
+                    "{arn} is not of the partition {partition} of the environment, and no role trusts across partitions"
+                ))
+            }
+            _ => Ok(()),
         }
     }
 

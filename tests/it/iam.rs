@@ -44,7 +44,7 @@ targets = ["sns:arn:aws:sns:eu-west-1:123456789012:ops-alerts"]
 /// One drill of each kind of source.
 fn backups() -> String {
     format!(
-        "[backups]\nretention_days = 14\ncopy_to_region = \"us-east-1\"\n\
+        "[backups]\nretention_days = 14\ncopy_to_region = \"us-east-1\"\npoint_in_time_recovery = true\n\
          [backups.drill.custom]\nsource = \"s3-dump:{BUCKET}/custom/\"\nconnect = {{ database = \"shop\" }}\n\
          [[backups.drill.custom.check]]\nsql = \"select count(*) from orders\"\nexpect = \"= 20000\"\n\
          [backups.drill.orders]\nsource = \"rds:orders\"\n\
@@ -506,6 +506,14 @@ fn bad_input_is_told() {
         (
             &["iam", "plan", "--trust", "github:acme"][..],
             "github:ORG/REPO",
+        ),
+        (
+            &["iam", "apply", "-e", "prod", "--trust", "github:acme/infra"],
+            ":ENVIRONMENT",
+        ),
+        (
+            &["iam", "drill", "-e", "prod", "--trust", "github:acme/infra"],
+            ":ENVIRONMENT",
         ),
         (&["iam", "all"], "possible values"),
         (&["iam", "plan", "-e", "nope"], "unknown environment"),

@@ -17,6 +17,7 @@ use crate::cloud::{CloudError, Target, Want};
 use crate::config::Resolved;
 use crate::cost::question::{Filter, Granularity, Question};
 use crate::doctor::{Check, Place, Report, State, account, permissions, services};
+use crate::iam::policy::{Because, because};
 use crate::iam::{Part, Role};
 use crate::inventory::EnvironmentInventory;
 use crate::model::Control;
@@ -90,7 +91,7 @@ pub async fn run(global: &Global, args: &DoctorArgs) -> Outcome {
         Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date(),
     );
     checks.extend(notifications(&session));
-    checks.extend(buckets(&session, &found).await);
+    checks.extend(buckets(args, &session, &found).await);
     let (mut gaps, mut not_asked) = (Vec::new(), Vec::new());
     for examined in found {
         checks.extend(examined.checks);
@@ -190,7 +191,8 @@ async fn examine(
     );
     out.checks.extend(regions);
     let mut told = false;
-    for (role, answer) in allowed {
+    let answered = session.cloud.answered(target);
+    for (role, needed, answer) in allowed {
         match answer {
             Ok(rulings) => {
                 told |= role == Role::Plan;
@@ -206,7 +208,8 @@ async fn examine(
                 &target.environment,
                 &e,
                 &inventory.gaps,
-                session.cloud.meter().requests(),
+                &needed,
+                &answered,
             )),
         }
     }
@@ -242,7 +245,12 @@ async fn other_regions(health: &dyn Health, session: &Session, target: &Target) 
     .await
 }
 
-type Answer = (Role, Result<Vec<crate::cloud::health::Ruling>, CloudError>);
+/// The purpose, all that it needs, and what IAM said to it.
+type Answer = (
+    Role,
+    Vec<Because>,
+    Result<Vec<crate::cloud::health::Ruling>, CloudError>,
+);
 
 async fn permitted(
     global: &Global,
@@ -267,6 +275,7 @@ async fn permitted(
         let cases = permissions::cases(role, &facts);
         out.push((
             role,
+            because(role, &facts),
             session
                 .cloud
                 .health()
@@ -370,7 +379,7 @@ fn notifications(session: &Session) -> Vec<Check> {
 }
 
 /// The buckets of the lock and of the evidence, in accounts that were entered.
-async fn buckets(session: &Session, found: &[Examined]) -> Vec<Check> {
+async fn buckets(args: &DoctorArgs, session: &Session, found: &[Examined]) -> Vec<Check> {
     let mut out = Vec::new();
     let (Ok(workspace), None) = (session.workspace(), &session.sandbox) else {
         return out;
@@ -380,9 +389,12 @@ async fn buckets(session: &Session, found: &[Examined]) -> Vec<Check> {
             .iter()
             .any(|e| e.entered && e.checks.iter().any(|c| c.environment == name))
     };
+    // Only apply takes the lock, and only its role may look at that bucket.
+    let locks = args.purposes.is_empty() || args.purposes.contains(&Role::Apply);
     let places = workspace
         .lock
         .iter()
+        .filter(|_| locks)
         .map(|l| ("lock", &l.environment.value, &l.bucket))
         .chain(
             workspace
@@ -399,7 +411,7 @@ async fn buckets(session: &Session, found: &[Examined]) -> Vec<Check> {
         let answer = session
             .cloud
             .objects()
-            .bucket_region(&target, &asked_in, bucket)
+            .own_bucket_region(&target, &asked_in, bucket)
             .await;
         out.push(services::bucket(name, what, bucket, &answer));
     }

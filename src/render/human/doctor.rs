@@ -44,7 +44,14 @@ pub fn doctor(report: &Report, style: &Style) -> String {
             }
             for (label, text) in rest.iter().filter(|(_, text)| !text.is_empty()) {
                 let wide = context.width.saturating_sub(15).max(20);
-                for (i, line) in wrap(&escape(text), wide).into_iter().enumerate() {
+                // Commands stand on lines of their own, and are not broken: they are to be pasted.
+                let shown = text
+                    .lines()
+                    .flat_map(|line| match line.starts_with("aws ") {
+                        true => vec![escape(line)],
+                        false => wrap(&escape(line), wide),
+                    });
+                for (i, line) in shown.enumerate() {
                     let label = if i == 0 { *label } else { "   " };
                     lines.push(format!("          {} {line}", context.paint.dim(label)));
                 }

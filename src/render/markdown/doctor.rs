@@ -19,7 +19,7 @@ pub fn doctor(report: &Report) -> String {
                 cell(&check.check),
                 cell(&check.found),
                 cell(&check.why),
-                cell(&check.fix)
+                check.fix.lines().map(cell).collect::<Vec<_>>().join("<br>")
             ));
         }
     }
