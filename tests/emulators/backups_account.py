@@ -21,6 +21,11 @@ def pairs(**tags):
     return [{"Key": key.replace("__", ":"), "Value": value} for key, value in tags.items()]
 
 
+# A copy of a drill bears all three, and a name of one.
+DRILL = [{"Key": "opsctl:drill", "Value": "20261122T104000Z-0a1b2c"}, {"Key": "opsctl:drill-source", "Value": "db-SOURCE"},
+         {"Key": "opsctl:drill-intent", "Value": "2026-11-22T10:40:00Z"}]
+
+
 class Account:
     def __init__(self, options):
         self.options, self.aws = options, Clients(options.endpoint, REGION)
@@ -39,7 +44,7 @@ class Account:
         instance("sealed", BackupRetentionPeriod=1, StorageEncrypted=True)
         instance("theirs", pairs(ManagedBy="terraform"), BackupRetentionPeriod=1)
         instance("ignored", pairs(opsctl__ignore="ours to break"), BackupRetentionPeriod=1)
-        instance("drill-weak-1", pairs(opsctl__drill="run"), BackupRetentionPeriod=0)
+        instance("drill-weak-1", DRILL, BackupRetentionPeriod=0)
         rds.create_db_instance_read_replica(DBInstanceIdentifier="weak-replica", SourceDBInstanceIdentifier="weak")
         rds.create_db_cluster(DBClusterIdentifier="main", Engine="aurora-postgresql", MasterUsername="u", MasterUserPassword="password-1")
         rds.create_db_instance(DBInstanceIdentifier="main-1", DBClusterIdentifier="main", Engine="aurora-postgresql", DBInstanceClass="db.r5.large")
