@@ -573,7 +573,10 @@ fn tricks_delete_nothing() {
     // A copy with deletion protection is ours all the same.
     stage.moto.tables(&json!({"protected": true}));
     let (ran, record) = stage.run();
-    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    assert_eq!(record["result"], "passed", "{}{}", ran.stdout, ran.stderr);
+    // One of them looks like what an earlier drill left and is not proven to be: somebody has to look.
+    assert_eq!(ran.code, 1, "{}{}", ran.stdout, ran.stderr);
+    assert!(ran.stderr.contains("drill-halls"), "{}", ran.stderr);
     assert!(
         record["cleanup"]["proof"]
             .to_string()
