@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use super::{Outcome, OutcomeKind, Run, VERIFY_AFTER, VERIFY_SECONDS, standing, subject, write};
+use super::{
+    Outcome, OutcomeKind, Run, TRIES, VERIFY_AFTER, VERIFY_SECONDS, standing, subject, write,
+};
 use crate::cloud::{Call, Target};
 use crate::inventory::Observed;
 use crate::model::lifecycle::LifecycleConfiguration;
 use crate::plan::Change;
-
-/// Tries of one write; before each, what it replaces is read again.
-const TRIES: u32 = 5;
 
 fn difference(
     a: Option<&LifecycleConfiguration>,

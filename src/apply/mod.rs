@@ -404,6 +404,55 @@ async fn write(
     Ok(results)
 }
 
+/// Tries of a change that is one resource as a whole; before each, what it replaces is read again.
+const TRIES: u32 = 5;
+
+/// How the calls of one try ended.
+enum Tried {
+    Done,
+    /// To be tried again, after looking again.
+    Again(String),
+    /// Refused, perhaps because the try before it was carried out: looking tells.
+    Refused(String),
+    End(Outcome),
+}
+
+/// Makes the calls of one try, in order. `busy`: how long to wait for what is no fault but a state
+/// that passes. `before`: an earlier try was broken off.
+async fn attempt(
+    run: &Run<'_>,
+    target: &Target,
+    address: &str,
+    calls: Vec<Call>,
+    number: u32,
+    before: bool,
+    busy: fn(&CloudError) -> Option<Duration>,
+) -> Tried {
+    for call in calls {
+        let error = match write(run, target, &[address], &call).await {
+            Err(e) => return Tried::End(Outcome::of(OutcomeKind::Failed, e)),
+            Ok(results) => match results.into_iter().next() {
+                Some(Err(error)) => error,
+                _ => continue,
+            },
+        };
+        let pause = busy(&error).or(error
+            .is_transient()
+            .then(|| Duration::from_millis(250 << number)));
+        return match pause {
+            Some(pause) if number < TRIES => {
+                tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
+                Tried::Again(error.to_string())
+            }
+            _ if !error.maybe_done && !before => {
+                Tried::End(Outcome::of(OutcomeKind::Failed, error.to_string()))
+            }
+            _ => Tried::Refused(error.to_string()),
+        };
+    }
+    Tried::Done
+}
+
 fn subject(change: &Change) -> Subject {
     Subject {
         arn: change.resource.arn.clone(),

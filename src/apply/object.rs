@@ -4,9 +4,9 @@ mod calls;
 #[cfg(test)]
 mod tests;
 
-use std::time::Duration;
-
-use super::{Outcome, OutcomeKind, Run, VERIFY_AFTER, VERIFY_SECONDS, standing, write};
+use super::{
+    Outcome, OutcomeKind, Run, TRIES, Tried, VERIFY_AFTER, VERIFY_SECONDS, attempt, standing,
+};
 use crate::cloud::{ObjectReading, Target};
 use crate::inventory::Observed;
 use crate::model::Tags;
@@ -14,9 +14,6 @@ use crate::model::object::{MANAGED_TAG, Object, ObjectKind, fields};
 use crate::plan::Change;
 
 pub use calls::calls;
-
-/// Tries of one change; before each, what it replaces is read again.
-const TRIES: u32 = 5;
 
 /// What the plan says about one object.
 pub(super) struct Planned<'a> {
@@ -136,7 +133,7 @@ pub(super) async fn one(
     planned: Planned<'_>,
 ) -> Outcome {
     let mut refused: Option<String> = None;
-    'tries: for attempt in 1..=TRIES {
+    for number in 1..=TRIES {
         let now = match look(run, target, &planned, refused.is_some()).await {
             // The answer to an earlier try was lost, but it was carried out.
             Look::End(end) if end.outcome == OutcomeKind::Skipped && refused.is_some() => {
@@ -148,34 +145,33 @@ pub(super) async fn one(
             }
             Look::Go(now) => now,
         };
-        for call in calls(
+        let calls = calls(
             &change.resource.arn,
             now.as_deref(),
             planned.after,
             planned.tags,
-        ) {
-            match write(run, target, &[change.address.as_str()], &call).await {
-                Err(e) => return Outcome::of(OutcomeKind::Failed, e),
-                Ok(results) => match results.into_iter().next() {
-                    Some(Err(e)) if e.is_transient() && attempt < TRIES => {
-                        let pause = Duration::from_millis(250 << attempt);
-                        tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
-                        refused = Some(e.to_string());
-                        continue 'tries;
-                    }
-                    Some(Err(e)) if !e.maybe_done && refused.is_none() => {
-                        return Outcome::of(OutcomeKind::Failed, e.to_string());
-                    }
-                    // Refused, perhaps because the try before it was carried out: looking tells.
-                    Some(Err(e)) => {
-                        refused = Some(e.to_string());
-                        break 'tries;
-                    }
-                    _ => {}
-                },
+        );
+        let address = &change.address;
+        let broken_off = refused.is_some();
+        match attempt(
+            run,
+            target,
+            address.as_str(),
+            calls,
+            number,
+            broken_off,
+            |_| None,
+        )
+        .await
+        {
+            Tried::Done => refused = None,
+            Tried::Again(error) => {
+                refused = Some(error);
+                continue;
             }
+            Tried::Refused(error) => refused = Some(error),
+            Tried::End(end) => return end,
         }
-        refused = None;
         break;
     }
     verify(run, target, &planned, refused).await

@@ -3,15 +3,15 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::{Outcome, OutcomeKind, Run, VERIFY_AFTER, VERIFY_SECONDS, standing, subject, write};
+use super::{
+    Outcome, OutcomeKind, Run, TRIES, Tried, VERIFY_AFTER, VERIFY_SECONDS, attempt, standing,
+    subject,
+};
 use crate::cloud::{Call, CloudError, Protection, Target};
 use crate::inventory::Observed;
 use crate::model::ResourceType;
 use crate::model::settings::{BackupCopy, Settings};
 use crate::plan::Change;
-
-/// Tries of one change; before each, what it replaces is read again.
-const TRIES: u32 = 5;
 
 /// How long to wait for a database that is busy, with the call before or with a backup.
 const BUSY: Duration = Duration::from_secs(10);
@@ -145,7 +145,7 @@ pub(super) async fn one(
     planned: Planned<'_>,
 ) -> Outcome {
     let mut refused: Option<String> = None;
-    'tries: for attempt in 1..=TRIES {
+    for number in 1..=TRIES {
         let now = match look(run, target, change, &planned).await {
             // The answer to an earlier try was lost, but it was carried out.
             Look::End(end) if end.outcome == OutcomeKind::Skipped && refused.is_some() => {
@@ -157,32 +157,29 @@ pub(super) async fn one(
             }
             Look::Go(now) => now,
         };
-        for call in calls(change, &now, &planned) {
-            match write(run, target, &[change.address.as_str()], &call).await {
-                Err(e) => return Outcome::of(OutcomeKind::Failed, e),
-                Ok(results) => match results.into_iter().next() {
-                    Some(Err(e)) if (e.is_transient() || is_busy(&e)) && attempt < TRIES => {
-                        let pause = match is_busy(&e) {
-                            true => BUSY,
-                            false => Duration::from_millis(250 << attempt),
-                        };
-                        tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
-                        refused = Some(e.to_string());
-                        continue 'tries;
-                    }
-                    Some(Err(e)) if !e.maybe_done && refused.is_none() => {
-                        return Outcome::of(OutcomeKind::Failed, e.to_string());
-                    }
-                    // Refused, perhaps because the try before it was carried out: looking tells.
-                    Some(Err(e)) => {
-                        refused = Some(e.to_string());
-                        break 'tries;
-                    }
-                    _ => {}
-                },
+        let calls = calls(change, &now, &planned);
+        let address = &change.address;
+        let broken_off = refused.is_some();
+        let busy: fn(&CloudError) -> Option<Duration> = |e| is_busy(e).then_some(BUSY);
+        match attempt(
+            run,
+            target,
+            address.as_str(),
+            calls,
+            number,
+            broken_off,
+            busy,
+        )
+        .await
+        {
+            Tried::Done => refused = None,
+            Tried::Again(error) => {
+                refused = Some(error);
+                continue;
             }
+            Tried::Refused(error) => refused = Some(error),
+            Tried::End(end) => return end,
         }
-        refused = None;
         break;
     }
     verify(run, target, change, &planned, refused).await

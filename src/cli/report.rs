@@ -9,7 +9,8 @@ mod tags;
 
 use clap::Subcommand;
 
-use super::{Global, Outcome};
+use super::context::Interrupt;
+use super::{Failure, Global, Outcome, exit};
 
 /// Reports are read-only like audits, and like them exit with 3 when something they are about could
 /// not be seen; they do not exit with 2, whatever they show.
@@ -28,4 +29,22 @@ pub async fn run(global: &Global, command: &ReportCommand) -> Outcome {
         ReportCommand::Summary(args) => summary::run(global, args).await,
         ReportCommand::Tags(args) => tags::run(global, args).await,
     }
+}
+
+/// The end of a report: told, unless it was interrupted on the way. `tell` prints it, and says
+/// whether it is to exit with 3.
+fn finished<R>(
+    global: &Global,
+    interrupt: &Interrupt,
+    looked: Result<R, Failure>,
+    tell: impl FnOnce(&R) -> Result<bool, Failure>,
+) -> Outcome {
+    if let Some(code) = interrupt.code() {
+        global.say("interrupted; nothing was changed");
+        return Ok(code);
+    }
+    Ok(match tell(&looked?)? {
+        true => exit::BLIND,
+        false => exit::OK,
+    })
 }

@@ -7,6 +7,7 @@
 //! before it is made, so that [`sweep`] can finish what a killed run began. Records lie in a
 //! [`chain`]. Only `probe*.rs` speaks SQL.
 
+pub mod before;
 pub mod chain;
 pub mod driver;
 pub mod dump;

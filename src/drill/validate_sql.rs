@@ -7,9 +7,9 @@ use std::path::PathBuf;
 
 use async_trait::async_trait;
 
+use super::before::unseen;
 use super::driver::Driver;
 use super::probe::{Address, Authorities, Connection};
-use super::rds::unseen;
 use super::record::{CheckRecord, CopyRecord, SourceRecord};
 use super::scratch::Secret;
 use super::source::{Context, Stop, sql_checks};

@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use jiff::Timestamp;
 
+use super::before::unseen;
 use super::dynamodb::{Reading, run_checks};
-use super::rds::unseen;
 use super::record::{CheckRecord, CopyRecord, SourceRecord};
 use super::source::{Context, Stop};
 use super::spec::SourceId;

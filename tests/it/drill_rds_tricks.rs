@@ -21,12 +21,20 @@ fn leave(stage: &Stage) -> Value {
     stage.rds(&json!({"states": vec!["creating"; 2000]}));
     let mut child = spawn(stage.command(&["drill", "run"]));
     let began = Instant::now();
+    // The step is over once the note is in the evidence bucket too.
+    let restored = |text: &str| {
+        text.contains("\"event\":\"made\"")
+            && text.lines().any(|line| {
+                line.contains("\"event\":\"finished\"") && line.contains("\"step\":\"restore\"")
+            })
+            && !text.contains("\"event\":\"end\"")
+    };
     let made = || {
         let folder = stage.dir.path().join(".opsctl/runs");
         let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
         entries
             .filter_map(|e| std::fs::read_to_string(e.path()).ok())
-            .any(|text| text.contains("\"event\":\"made\"") && !text.contains("\"event\":\"end\""))
+            .any(|text| restored(&text))
     };
     while !made() {
         assert!(
@@ -53,7 +61,7 @@ fn id(copy: &Value) -> &str {
 fn call(stage: &Stage, operation: &str, params: &Value) {
     stage
         .moto
-        .python("aws_call.py", &["rds", operation, &params.to_string()]);
+        .python("call.py", &["rds", operation, &params.to_string()]);
 }
 
 /// Once it is available: moto refuses to delete it before.
@@ -516,7 +524,8 @@ fn nothing_is_restored_where_it_cannot_work() {
             }),
         );
     }
-    stage.rds(&json!({"forget": "db-05"}));
+    // A minute on, so that the snapshot is surely older than a second.
+    stage.rds(&json!({"forget": "db-05", "clock": 60}));
     for (name, code, result, why) in [
         ("my", 1, "aborted", "does not speak"),
         ("stale", 2, "missed_objective", "nothing was restored"),

@@ -2,12 +2,13 @@ use clap::Args;
 use jiff::{Timestamp, ToSpan, tz::TimeZone};
 
 use super::drills;
+use super::finished;
 use super::past::Past;
 use crate::audit::{AuditRequest, CostPart, FAIL_ON, assemble};
 use crate::cli::audit_cost;
 use crate::cli::context::Interrupt;
 use crate::cli::session::{Session, target_glob};
-use crate::cli::{Failure, Format, Global, Outcome, exit};
+use crate::cli::{Failure, Format, Global, Outcome};
 use crate::drill::journal::new_run_id;
 use crate::drill::review::review;
 use crate::model::Control;
@@ -52,18 +53,10 @@ pub async fn run(global: &Global, args: &SummaryArgs) -> Outcome {
     let interrupt = Interrupt::listen();
     let session = Session::open(global)?;
     let looked = look(global, args, &session, &interrupt).await;
-    if let Some(code) = interrupt.code() {
-        global.say("interrupted; nothing was changed");
-        return Ok(code);
-    }
-    let report = looked?;
-    emit(global, &report)?;
-    Ok(
-        match report.unobserved.is_empty() || args.allow_incomplete {
-            true => exit::OK,
-            false => exit::BLIND,
-        },
-    )
+    finished(global, &interrupt, looked, |report| {
+        emit(global, report)?;
+        Ok(!report.unobserved.is_empty() && !args.allow_incomplete)
+    })
 }
 
 fn emit(global: &Global, report: &SummaryReport) -> Result<(), Failure> {

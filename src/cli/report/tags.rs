@@ -1,12 +1,13 @@
 use clap::Args;
 use jiff::Timestamp;
 
+use super::finished;
 use super::past::Past;
 use crate::audit::{AuditRequest, FAIL_ON, assemble};
 use crate::cli::audit_cost;
 use crate::cli::context::Interrupt;
 use crate::cli::session::{Session, target_glob};
-use crate::cli::{Failure, Format, Global, Outcome, exit};
+use crate::cli::{Failure, Format, Global, Outcome};
 use crate::drill::journal::new_run_id;
 use crate::model::Control;
 use crate::render;
@@ -37,18 +38,10 @@ pub async fn run(global: &Global, args: &TagsArgs) -> Outcome {
     let interrupt = Interrupt::listen();
     let session = Session::open(global)?;
     let looked = look(global, args, &session, &interrupt).await;
-    if let Some(code) = interrupt.code() {
-        global.say("interrupted; nothing was changed");
-        return Ok(code);
-    }
-    let report = looked?;
-    emit(global, &report)?;
-    Ok(
-        match report.unobserved.is_empty() || args.allow_incomplete {
-            true => exit::OK,
-            false => exit::BLIND,
-        },
-    )
+    finished(global, &interrupt, looked, |report| {
+        emit(global, report)?;
+        Ok(!report.unobserved.is_empty() && !args.allow_incomplete)
+    })
 }
 
 fn emit(global: &Global, report: &TagReport) -> Result<(), Failure> {

@@ -11,12 +11,12 @@ use async_trait::async_trait;
 use futures::FutureExt;
 use jiff::Timestamp;
 
+use super::before::{self, unseen};
 use super::journal::CopyThing;
 use super::label;
 use super::machine::span;
 use super::make::{Unmade, make};
 use super::pace::{poll, settle};
-use super::rds::unseen;
 use super::record::{CheckRecord, Cleanup, CopyRecord};
 use super::remove::{ours, remove};
 use super::source::{Context, Preflight, Source, Stop};
@@ -90,7 +90,7 @@ impl<'a> DynamoDb<'a> {
     async fn thing(&self) -> Result<CopyThing, Stop> {
         let target = &self.spec.target;
         // The account once more, right before money is spent; and AWS's clock with it.
-        self.account().await?;
+        before::account(self.cloud, &self.spec.target).await?;
         let (source, _) = self.prepared()?;
         Ok(CopyThing {
             kind: CopyKind::Table,
@@ -104,19 +104,6 @@ impl<'a> DynamoDb<'a> {
             source_resource_id: source.id.clone(),
             cluster: None,
         })
-    }
-
-    async fn account(&self) -> Result<(), Stop> {
-        let target = &self.spec.target;
-        let account = self.cloud.caller_account(target).await;
-        let account = account.map_err(|e| unseen("the account cannot be told", &e))?;
-        match account == target.account {
-            true => Ok(()),
-            false => Err(Stop::could_not_run(format!(
-                "the credentials are those of account {account}, not {}",
-                target.account
-            ))),
-        }
     }
 
     /// Asks for the copy; from here on the cleanup knows of it.

@@ -1,15 +1,14 @@
 //! What is looked at before anything is made.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use rust_decimal::Decimal;
 
 use super::DynamoDb;
 use crate::cloud::copies::CopyKind;
 use crate::cloud::tables::{Table, TableBackup, TablePoint};
 use crate::config::later::DrillMethod;
+use crate::drill::before::{self, unseen};
 use crate::drill::dump::size;
-use crate::drill::label;
-use crate::drill::rds::unseen;
 use crate::drill::record::{RecoveryPoint, SourceRecord, seconds_between, to_millis};
 use crate::drill::source::{Preflight, Stop};
 use crate::drill::spec::TableCheck;
@@ -65,7 +64,7 @@ pub(super) fn cost(bytes: u64, reads_all: bool) -> (Decimal, String) {
 
 impl DynamoDb<'_> {
     async fn find(&mut self) -> Result<Table, Stop> {
-        self.account().await?;
+        before::account(self.cloud, &self.spec.target).await?;
         let target = &self.spec.target;
         let mut found: Vec<(String, Table)> = Vec::new();
         for region in &target.regions {
@@ -181,35 +180,6 @@ impl DynamoDb<'_> {
         })
     }
 
-    /// Another drill of this source that is alive somewhere, or that left its copy behind.
-    async fn alone(&self, table: &Table) -> Result<(), Stop> {
-        let target = &self.spec.target;
-        let copies = self
-            .copies
-            .find(target, &self.region, CopyKind::Table, None)
-            .await
-            .map_err(|e| unseen("whether another drill is running cannot be seen", &e))?;
-        let other = copies.iter().find(|copy| {
-            let tags = copy.tags.known();
-            let tag = |key: &str| tags.and_then(|t| t.get(key)).map(String::as_str);
-            tag(label::SOURCE) == Some(&table.id)
-                && tag(label::RUN).is_some_and(|run| run != self.run_id)
-        });
-        match other {
-            None => Ok(()),
-            Some(copy) => Err(Stop::CouldNotRun(
-                format!(
-                    "another drill of {} is alive, or left a copy behind: {}",
-                    self.spec.source,
-                    copy.shown()
-                ),
-                Some(
-                    "wait for it to end; `opsctl drill gc` removes what a dead one left".to_owned(),
-                ),
-            )),
-        }
-    }
-
     fn record_of(&self, table: &Table) -> SourceRecord {
         SourceRecord {
             id: self.spec.source.clone(),
@@ -225,12 +195,7 @@ impl DynamoDb<'_> {
         let table = self.find().await?;
         // The age is measured with the clock that the times come from.
         let now = self.copies.now();
-        let mut warnings = Vec::new();
-        if now.duration_since(machine_now).abs() > SignedDuration::from_mins(5) {
-            warnings.push(format!(
-                "this machine's clock shows {machine_now:.0}, and AWS's {now:.0}"
-            ));
-        }
+        let warnings = Vec::from_iter(before::clocks(machine_now, now));
         let early = |stop: Stop, warnings: Vec<String>| Preflight {
             source: self.record_of(&table),
             region: self.region.clone(),
@@ -247,7 +212,15 @@ impl DynamoDb<'_> {
             // What is known of the source goes on record with it.
             Err(stop) => return Ok(early(stop, warnings)),
         };
-        self.alone(&table).await?;
+        before::alone(
+            self.copies,
+            self.spec,
+            self.run_id,
+            &self.region,
+            CopyKind::Table,
+            &table.id,
+        )
+        .await?;
         let checks = &self.spec.table_checks;
         let reads_all = checks
             .iter()

@@ -11,8 +11,8 @@ use async_trait::async_trait;
 use futures::FutureExt;
 use jiff::Timestamp;
 
-pub(super) use self::preflight::unseen;
 use self::states::{State, meaning, state};
+use super::before::{self, unseen};
 use super::guard::Claim;
 use super::journal::CopyThing;
 use super::label;
@@ -146,17 +146,7 @@ impl<'a> Rds<'a> {
     ) -> Result<CopyThing, Stop> {
         let target = &self.spec.target;
         // The account once more, right before money is spent; and AWS's clock with it.
-        let account = self
-            .cloud
-            .caller_account(target)
-            .await
-            .map_err(|e| preflight::unseen("the account cannot be told", &e))?;
-        if account != target.account {
-            return Err(Stop::could_not_run(format!(
-                "the credentials are those of account {account}, not {}",
-                target.account
-            )));
-        }
+        before::account(self.cloud, target).await?;
         let (source, ..) = self.prepared()?;
         Ok(CopyThing {
             kind,
@@ -276,7 +266,7 @@ impl<'a> Rds<'a> {
                 }
                 // A state that could not be read is no state.
                 Err(e) if e.is_transient() => context.progress(&e.to_string()),
-                Err(e) => return Err(preflight::unseen("the copy cannot be seen", &e)),
+                Err(e) => return Err(unseen("the copy cannot be seen", &e)),
             }
             tokio::time::sleep(poll()).await;
         }
@@ -302,9 +292,10 @@ impl<'a> Rds<'a> {
         let leave = ours(self.cloud, &self.claim(asked))
             .await
             .map_err(Stop::could_not_run)?;
-        self.copies.set_tags(&leave, &wanted).await.map_err(|e| {
-            preflight::unseen("the tags that RDS added to the copy cannot be removed", &e)
-        })
+        self.copies
+            .set_tags(&leave, &wanted)
+            .await
+            .map_err(|e| unseen("the tags that RDS added to the copy cannot be removed", &e))
     }
 }
 

@@ -4,12 +4,11 @@ use jiff::Timestamp;
 use rust_decimal::Decimal;
 
 use super::Rds;
-use crate::cloud::CloudError;
 use crate::cloud::copies::CopyKind;
 use crate::cloud::databases::{Database, DatabaseSnapshot, Point};
 use crate::config::later::{DrillMethod, Via};
+use crate::drill::before::{self, unseen};
 use crate::drill::driver::Driver;
-use crate::drill::label;
 use crate::drill::price;
 use crate::drill::record::{RecoveryPoint, SourceRecord, seconds_between, to_millis};
 use crate::drill::source::{Preflight, Stop};
@@ -18,18 +17,6 @@ use crate::drill::source::{Preflight, Stop};
 /// of a minute for every 10 GB.
 const BASE_SECONDS: f64 = 900.0;
 const SECONDS_PER_GIB: f64 = 4.0;
-
-/// A call that failed before anything was made.
-pub fn unseen(what: &str, error: &CloudError) -> Stop {
-    let denied = error.code.contains("AccessDenied") || error.code == "UnauthorizedOperation";
-    let help = denied.then(|| {
-        format!(
-            "allow {} to the role of the drill; `opsctl iam drill` prints its policy",
-            error.operation
-        )
-    });
-    Stop::CouldNotRun(format!("{what}: {error}"), help)
-}
 
 /// What was chosen to restore.
 pub struct Chosen {
@@ -75,17 +62,7 @@ impl Rds<'_> {
     /// The source, in the one region where it is.
     pub(super) async fn find(&mut self) -> Result<Database, Stop> {
         let target = &self.spec.target;
-        let account = self
-            .cloud
-            .caller_account(target)
-            .await
-            .map_err(|e| unseen("the account cannot be told", &e))?;
-        if account != target.account {
-            return Err(Stop::could_not_run(format!(
-                "the credentials are those of account {account}, not {}",
-                target.account
-            )));
-        }
+        before::account(self.cloud, target).await?;
         let mut found: Vec<(String, Database)> = Vec::new();
         for region in &target.regions {
             let seen = match self.kind {
@@ -344,35 +321,6 @@ impl Rds<'_> {
         Ok(())
     }
 
-    /// Another drill of this source that is alive somewhere, or that left its copy behind.
-    async fn alone(&self, source: &Database) -> Result<(), Stop> {
-        let target = &self.spec.target;
-        let copies = self
-            .copies
-            .find(target, &self.region, self.kind, None)
-            .await
-            .map_err(|e| unseen("whether another drill is running cannot be seen", &e))?;
-        let other = copies.iter().find(|copy| {
-            let tags = copy.tags.known();
-            let tag = |key: &str| tags.and_then(|t| t.get(key)).map(String::as_str);
-            tag(label::SOURCE) == Some(&source.resource_id)
-                && tag(label::RUN).is_some_and(|run| run != self.run_id)
-        });
-        match other {
-            None => Ok(()),
-            Some(copy) => Err(Stop::CouldNotRun(
-                format!(
-                    "another drill of {} is alive, or left a copy behind: {}",
-                    self.spec.source,
-                    copy.shown()
-                ),
-                Some(
-                    "wait for it to end; `opsctl drill gc` removes what a dead one left".to_owned(),
-                ),
-            )),
-        }
-    }
-
     fn cost(
         &self,
         source: &Database,
@@ -405,12 +353,7 @@ impl Rds<'_> {
         self.suits(&source)?;
         // The age is measured with the clock that the times come from.
         let now = self.copies.now().max(Timestamp::UNIX_EPOCH);
-        let mut warnings = Vec::new();
-        if now.duration_since(machine_now).abs() > jiff::SignedDuration::from_mins(5) {
-            warnings.push(format!(
-                "this machine's clock shows {machine_now:.0}, and AWS's {now:.0}"
-            ));
-        }
+        let mut warnings = Vec::from_iter(before::clocks(machine_now, now));
         let chosen = match self.choose(&source, now).await {
             Ok(chosen) => chosen,
             Err(stop) => {
@@ -440,7 +383,15 @@ impl Rds<'_> {
                 )
             })?;
         self.room(&source, chosen.gib, &mut warnings).await?;
-        self.alone(&source).await?;
+        before::alone(
+            self.copies,
+            self.spec,
+            self.run_id,
+            &self.region,
+            self.kind,
+            &source.resource_id,
+        )
+        .await?;
         let fits =
             family(chosen.engine_version.as_deref()) == family(source.engine_version.as_deref());
         if !fits {
