@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::expect::Actual;
-use super::probe::{self, CONNECT, Connection};
+use super::probe::{self, CONNECT, Connection, NoValue};
 use super::record::CheckRecord;
 use super::spec::Check;
 
@@ -90,13 +90,13 @@ impl Driver {
         connection: &Connection,
         sql: &str,
         limit: Duration,
-    ) -> Result<Actual, String> {
+    ) -> Result<Actual, NoValue> {
         match self {
             Driver::Postgres => probe::ask(connection, sql, limit).await,
             #[cfg(feature = "mysql")]
             Driver::MySql => super::probe_mysql::ask(connection, sql, limit).await,
             #[cfg(not(feature = "mysql"))]
-            Driver::MySql => Err(WITHOUT.to_owned()),
+            Driver::MySql => Err(WITHOUT.into()),
         }
     }
 
@@ -125,36 +125,42 @@ impl Driver {
                     }
                     Err(_) => last = format!("`{found}` is no number"),
                 },
-                Err(e) => last = e,
+                Err(NoValue::Refused(e) | NoValue::Lost(e)) => last = e,
             }
         }
         Err(last)
     }
 
-    /// Runs one check on a connection of its own.
+    /// Runs one check on a connection of its own. With it whether the connection was lost, so that
+    /// the record says nothing about the data.
     pub async fn check(
         self,
         connection: &Connection,
         check: &Check,
         limit: Duration,
-    ) -> CheckRecord {
+    ) -> (CheckRecord, bool) {
         let began = Instant::now();
         let asked =
             tokio::time::timeout(limit + CONNECT * 2, self.ask(connection, &check.sql, limit));
         let asked = asked
             .await
-            .unwrap_or_else(|_| Err(format!("no answer within {} s", limit.as_secs())));
+            // The server ends a statement at its limit, so silence is that of the connection.
+            .unwrap_or_else(|_| {
+                let why = format!("no answer within {} s", limit.as_secs());
+                Err(NoValue::Lost(why))
+            });
         let (actual, held) = match &asked {
             Ok(actual) => (Some(actual), check.expectation.holds(actual)),
-            Err(e) => (None, Err(e.clone())),
+            Err(NoValue::Refused(e) | NoValue::Lost(e)) => (None, Err(e.clone())),
         };
-        CheckRecord {
+        let record = CheckRecord {
             sql: check.sql.clone(),
             expect: check.expect.clone(),
             actual: actual.map(|a| probe::shortened(&a.to_string())),
             passed: held == Ok(true),
             duration_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
             error: held.err(),
-        }
+        };
+        (record, matches!(asked, Err(NoValue::Lost(_))))
     }
 }

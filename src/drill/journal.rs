@@ -127,6 +127,25 @@ pub fn made_note(copy: &str) -> String {
     format!("made-{copy}")
 }
 
+/// How the note begins that the record of a run is in the bucket.
+pub const RECORD_NOTE: &str = "record-";
+
+/// Name of that note, which tells the number of the record.
+pub fn record_note(sequence: u64) -> String {
+    format!("{RECORD_NOTE}{sequence:08}")
+}
+
+/// The copies that a run has noted in the evidence bucket, where its record is not there.
+pub fn copies_of_unfinished(names: &[String]) -> Vec<&str> {
+    if names.iter().any(|n| n.starts_with(RECORD_NOTE)) {
+        return Vec::new();
+    }
+    names
+        .iter()
+        .filter_map(|n| n.strip_prefix("intent-"))
+        .collect()
+}
+
 /// The answer to the call that made a copy.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Made {

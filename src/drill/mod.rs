@@ -9,6 +9,7 @@
 
 pub mod before;
 pub mod chain;
+pub mod checks;
 pub mod driver;
 pub mod dump;
 pub mod dynamodb;

@@ -210,6 +210,36 @@ fn told(error: &tokio_postgres::Error) -> String {
     }
 }
 
+/// Why a query gave no value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum NoValue {
+    /// The server, or what is asked of a check, says no.
+    Refused(String),
+    /// The connection was lost, or none was to be had: it says nothing about the data.
+    Lost(String),
+}
+
+impl From<&str> for NoValue {
+    fn from(why: &str) -> NoValue {
+        NoValue::Refused(why.to_owned())
+    }
+}
+
+/// A server that goes away says so: class 08 (connection exception), `too_many_connections`,
+/// `admin_shutdown`, `crash_shutdown` and `cannot_connect_now`. Source: PostgreSQL documentation,
+/// appendix A.
+impl From<tokio_postgres::Error> for NoValue {
+    fn from(error: tokio_postgres::Error) -> NoValue {
+        let gone = |code: &str| {
+            code.starts_with("08") || ["53300", "57P01", "57P02", "57P03"].contains(&code)
+        };
+        match error.as_db_error() {
+            Some(db) if !gone(db.code().code()) => NoValue::Refused(told(&error)),
+            _ => NoValue::Lost(told(&error)),
+        }
+    }
+}
+
 /// A session; the task that carries it ends when the client is dropped.
 async fn connect(connection: &Connection, options: &str) -> Result<Client, String> {
     let mut config = Config::new();
@@ -372,38 +402,35 @@ pub(super) async fn ask(
     connection: &Connection,
     sql: &str,
     limit: Duration,
-) -> Result<Actual, String> {
+) -> Result<Actual, NoValue> {
     let millis = limit.as_millis().max(1);
     let options = format!(
         "-c default_transaction_read_only=on -c statement_timeout={millis} -c idle_in_transaction_session_timeout=60000"
     );
-    let client = connect(connection, &options).await?;
-    client
-        .batch_execute("BEGIN TRANSACTION READ ONLY")
-        .await
-        .map_err(|e| told(&e))?;
-    let statement = client.prepare(sql).await.map_err(|e| told(&e))?;
+    let client = connect(connection, &options).await.map_err(NoValue::Lost)?;
+    client.batch_execute("BEGIN TRANSACTION READ ONLY").await?;
+    let statement = client.prepare(sql).await?;
     let kind = match statement.columns() {
         [one] => one.type_().clone(),
         [] => {
-            return Err("the statement gives no value: a check is a query of one value".to_owned());
+            return Err("the statement gives no value: a check is a query of one value".into());
         }
         many => {
-            return Err(format!(
+            return Err(NoValue::Refused(format!(
                 "the query gives {} columns: a check is a query of one value",
                 many.len()
-            ));
+            )));
         }
     };
     // The simple protocol gives every type as the text that PostgreSQL itself would print.
-    let rows = client.simple_query_raw(sql).await.map_err(|e| told(&e))?;
+    let rows = client.simple_query_raw(sql).await?;
     pin_mut!(rows);
     let mut value: Option<Option<String>> = None;
     while let Some(message) = rows.next().await {
-        if let SimpleQueryMessage::Row(row) = message.map_err(|e| told(&e))? {
+        if let SimpleQueryMessage::Row(row) = message? {
             if value.is_some() {
                 return Err(
-                    "the query gives more than one row: a check is a query of one value".to_owned(),
+                    "the query gives more than one row: a check is a query of one value".into(),
                 );
             }
             value = Some(row.get(0).map(str::to_owned));

@@ -8,13 +8,33 @@ use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, DriverError, Error, OptsBuilder, Row, SslOpts, Value};
 
 use super::expect::Actual;
-use super::probe::{Address, CONNECT, Connection};
+use super::probe::{Address, CONNECT, Connection, NoValue};
 
 /// What the server said, with its code and without anything of the connection.
 fn told(error: &Error) -> String {
     match error {
         Error::Server(e) => format!("{} (error {}, SQLSTATE {})", e.message, e.code, e.state),
         other => other.to_string(),
+    }
+}
+
+/// A server that goes away says so: `ER_CON_COUNT_ERROR` and `ER_SERVER_SHUTDOWN`. Source: MySQL 8.4
+/// error message reference.
+impl From<Error> for NoValue {
+    fn from(error: Error) -> NoValue {
+        let lost = match &error {
+            Error::Server(e) => [1040, 1053].contains(&e.code),
+            Error::Driver(e) => matches!(
+                e,
+                DriverError::ConnectionClosed | DriverError::PoolDisconnected
+            ),
+            Error::Io(_) => true,
+            Error::Url(_) | Error::Other(_) => false,
+        };
+        match lost {
+            true => NoValue::Lost(told(&error)),
+            false => NoValue::Refused(told(&error)),
+        }
     }
 }
 
@@ -97,11 +117,15 @@ pub(super) async fn ask(
     connection: &Connection,
     sql: &str,
     limit: Duration,
-) -> Result<Actual, String> {
-    let mut session = connect(connection).await?;
+) -> Result<Actual, NoValue> {
+    let mut session = connect(connection).await.map_err(NoValue::Lost)?;
     // Milliseconds there, seconds here. Sources: MySQL 8.4 manual, `max_execution_time`; MariaDB
     // documentation, `max_statement_time`.
-    let time_limit = if version_of(&mut session).await?.contains("MariaDB") {
+    let time_limit = if version_of(&mut session)
+        .await
+        .map_err(NoValue::Lost)?
+        .contains("MariaDB")
+    {
         format!(
             "SET SESSION max_statement_time = {:.3}",
             limit.as_secs_f64()
@@ -115,32 +139,29 @@ pub(super) async fn ask(
         "SET SESSION TRANSACTION READ ONLY",
         "START TRANSACTION READ ONLY",
     ] {
-        session.query_drop(first).await.map_err(|e| told(&e))?;
+        session.query_drop(first).await?;
     }
-    let statement = session.prep(sql).await.map_err(|e| told(&e))?;
+    let statement = session.prep(sql).await?;
     let columns = statement.columns();
     let numeric = match &*columns {
         [one] => numeric(one.column_type()),
         [] => {
-            return Err("the statement gives no value: a check is a query of one value".to_owned());
+            return Err("the statement gives no value: a check is a query of one value".into());
         }
         many => {
-            return Err(format!(
+            return Err(NoValue::Refused(format!(
                 "the query gives {} columns: a check is a query of one value",
                 many.len()
-            ));
+            )));
         }
     };
-    let mut result = session
-        .exec_iter(&statement, ())
-        .await
-        .map_err(|e| told(&e))?;
+    let mut result = session.exec_iter(&statement, ()).await?;
     let mut value: Option<Value> = None;
-    while let Some(row) = result.next().await.map_err(|e| told(&e))? {
+    while let Some(row) = result.next().await? {
         let row: Row = row;
         if value.is_some() {
             return Err(
-                "the query gives more than one row: a check is a query of one value".to_owned(),
+                "the query gives more than one row: a check is a query of one value".into(),
             );
         }
         value = row.unwrap().into_iter().next();

@@ -8,7 +8,6 @@ use jiff::Timestamp;
 use rust_decimal::Decimal;
 
 use super::chain::Bucket;
-use super::driver::Driver;
 use super::journal::{CopyThing, Journal, Note, Thing, intent_note, made_note};
 use super::record::{
     CheckRecord, Cleanup, CopyRecord, RecoveryPoint, SourceRecord, StepRecord, now,
@@ -227,23 +226,4 @@ pub trait Source: Send {
     fn warnings(&mut self) -> Vec<String> {
         Vec::new()
     }
-}
-
-/// The checks of a drill over SQL, one after the other.
-pub async fn sql_checks(
-    context: &Context<'_>,
-    driver: Driver,
-    connection: &super::probe::Connection,
-) -> Vec<CheckRecord> {
-    let mut out = Vec::new();
-    let checks = &context.spec.checks;
-    for (i, check) in checks.iter().enumerate() {
-        context.progress(&format!("check {} of {}", i + 1, checks.len()));
-        out.push(
-            driver
-                .check(connection, check, context.spec.check_timeout)
-                .await,
-        );
-    }
-    out
 }

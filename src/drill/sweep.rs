@@ -5,6 +5,7 @@ mod copies;
 
 use std::path::Path;
 
+use copies::Noted;
 pub use copies::Place;
 
 use super::chain::{Appended, Bucket, Chain};
@@ -13,6 +14,7 @@ use super::journal::{Thing, Unfinished, new_run_id};
 use super::probe::{self, Connection};
 use super::record::{Cleanup, Outcome, Record, now};
 use crate::cloud::Cloud;
+use crate::cloud::copies::CopyKind;
 
 /// Where the scratch database of an environment's drill is; `None` if the configuration no longer
 /// says.
@@ -88,8 +90,21 @@ pub async fn sweep(with: &Sweep<'_>) -> Swept {
         }
     }
     if let Some(cloud) = with.cloud {
+        let tables = |p: &Place| p.kinds.contains(&CopyKind::Table);
+        let noted = match (with.bucket, cloud.copies()) {
+            (Some(bucket), Some(copies)) if with.places.iter().any(tables) => {
+                copies::noted_tables(bucket, copies.now(), &known).await
+            }
+            _ => Ok(Vec::new()),
+        };
+        let noted = noted.unwrap_or_else(|e| {
+            out.trouble.push(format!(
+                "the notes in the evidence bucket cannot be read, so tables without tags are not known: {e}"
+            ));
+            Vec::new()
+        });
         for place in with.places {
-            lost(cloud, place, with, &known, &mut out).await;
+            lost(cloud, place, with, &noted, &known, &mut out).await;
         }
     }
     // Folders whose journal is lost, with its project or its disk.
@@ -110,10 +125,11 @@ async fn lost(
     cloud: &dyn Cloud,
     place: &Place,
     with: &Sweep<'_>,
+    noted: &[Noted],
     known: &[String],
     out: &mut Swept,
 ) {
-    let orphans = match copies::orphans(cloud, place, with.bucket, known).await {
+    let orphans = match copies::orphans(cloud, place, with.bucket, noted, known).await {
         Ok((orphans, foreign)) => {
             out.young.extend(foreign);
             orphans

@@ -8,11 +8,12 @@ use std::path::PathBuf;
 use async_trait::async_trait;
 
 use super::before::unseen;
+use super::checks::sql_checks;
 use super::driver::Driver;
 use super::probe::{Address, Authorities, Connection};
 use super::record::{CheckRecord, CopyRecord, SourceRecord};
 use super::scratch::Secret;
-use super::source::{Context, Stop, sql_checks};
+use super::source::{Context, Stop};
 use super::spec::SourceId;
 use super::tunnel::{Tunnel, reach};
 use super::validate::{Checker, Looked};
@@ -192,7 +193,7 @@ impl Checker for SqlCopy<'_> {
                 ),
             )
         })?;
-        Ok(sql_checks(context, driver, connection).await)
+        sql_checks(context, driver, connection, self.tunnel.as_ref()).await
     }
 
     async fn close(&mut self) {

@@ -9,6 +9,7 @@ use rust_decimal::Decimal;
 
 use super::world::Database;
 use crate::config::later::DrillMethod;
+use crate::drill::checks::sql_checks;
 use crate::drill::driver::Driver;
 use crate::drill::folder::{Folder, RunAs, place};
 use crate::drill::journal::Thing;
@@ -18,7 +19,7 @@ use crate::drill::record::{
     CheckRecord, Cleanup, CopyRecord, RecoveryPoint, SourceRecord, seconds_between, to_millis,
 };
 use crate::drill::scratch::Scratch;
-use crate::drill::source::{Context, Preflight, Source, Stop, sql_checks};
+use crate::drill::source::{Context, Preflight, Source, Stop};
 use crate::drill::spec::{SourceId, Spec};
 use crate::drill::tools::{self, Tools};
 
@@ -272,7 +273,7 @@ impl Source for SandboxRds<'_> {
             .connection
             .as_ref()
             .ok_or_else(|| Stop::could_not_run("there is no connection"))?;
-        Ok(sql_checks(context, Driver::Postgres, connection).await)
+        sql_checks(context, Driver::Postgres, connection, None).await
     }
 
     async fn cleanup(&mut self) -> Cleanup {

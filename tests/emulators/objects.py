@@ -3,6 +3,7 @@
     objects.py --endpoint URL put BUCKET KEY FILE [--storage-class C] [--part-mib N] [--checksum ALGORITHM]
     objects.py --endpoint URL list BUCKET
     objects.py --endpoint URL get BUCKET KEY
+    objects.py --endpoint URL delete BUCKET KEY
     objects.py --endpoint URL overwrite BUCKET KEY OLD NEW
 """
 
@@ -20,7 +21,7 @@ def main() -> None:
     parser.add_argument("--storage-class", default="STANDARD")
     parser.add_argument("--part-mib", type=int, default=0)
     parser.add_argument("--checksum", default="")
-    parser.add_argument("action", choices=["put", "list", "get", "overwrite", "bucket"])
+    parser.add_argument("action", choices=["put", "list", "get", "overwrite", "delete", "bucket"])
     parser.add_argument("rest", nargs="+")
     args = parser.parse_args()
     s3 = aws_clients.Clients(args.endpoint, args.region)("s3")
@@ -55,6 +56,8 @@ def main() -> None:
         json.dump([o["Key"] for o in found], sys.stdout)
     elif args.action == "get":
         sys.stdout.buffer.write(s3.get_object(Bucket=bucket, Key=args.rest[1])["Body"].read())
+    elif args.action == "delete":
+        s3.delete_object(Bucket=bucket, Key=args.rest[1])
     else:
         key, old, new = args.rest[1:]
         text = s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode()

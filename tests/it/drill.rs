@@ -514,10 +514,19 @@ fn records_are_chained_in_the_evidence_bucket_across_machines() {
     }
     let keys: Vec<String> =
         serde_json::from_str(&emulator.python("objects.py", &["list", "acme-evidence"])).unwrap();
+    let (notes, keys): (Vec<String>, Vec<String>) =
+        keys.into_iter().partition(|k| k.contains("/journal/"));
     let expected: Vec<String> = (1..=4)
         .map(|n| format!("drills/shop/drill-{n:08}.json"))
         .collect();
     assert_eq!(keys, expected);
+    let mut noted: Vec<&str> = notes.iter().filter_map(|k| k.rsplit('/').next()).collect();
+    noted.sort_unstable();
+    assert_eq!(
+        noted,
+        [1, 2, 3, 4].map(|n| format!("record-{n:08}.json")),
+        "each tells how far the chain reaches"
+    );
     for dir in [&one, &two] {
         let ran = drill(&emulator, dir.path(), scratch.path(), &["drill", "verify"]);
         assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
@@ -529,6 +538,40 @@ fn records_are_chained_in_the_evidence_bucket_across_machines() {
         );
         assert_eq!(records(&listed).len(), 4);
     }
+    // Somebody cuts off the end: a machine that never had those records notices it too.
+    let last = emulator.python(
+        "objects.py",
+        &["get", "acme-evidence", "drills/shop/drill-00000004.json"],
+    );
+    for number in [4, 3] {
+        let key = format!("drills/shop/drill-{number:08}.json");
+        emulator.python("objects.py", &["delete", "acme-evidence", &key]);
+        let three = machine();
+        let ran = drill(
+            &emulator,
+            three.path(),
+            scratch.path(),
+            &["drill", "verify"],
+        );
+        assert_eq!(ran.code, 2, "{}{}", ran.stdout, ran.stderr);
+        let missing = match number {
+            4 => "record 4 is missing at the end",
+            _ => "records 3 to 4 are missing at the end",
+        };
+        assert!(ran.stdout.contains(missing), "{}", ran.stdout);
+    }
+    // The machines that have them put them back, and nothing is missing.
+    let ran = drill(&emulator, two.path(), scratch.path(), &["drill", "run"]);
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    assert_eq!(
+        last,
+        emulator.python(
+            "objects.py",
+            &["get", "acme-evidence", "drills/shop/drill-00000004.json"],
+        )
+    );
+    let ran = drill(&emulator, one.path(), scratch.path(), &["drill", "verify"]);
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
     // Somebody makes a record look better than it was.
     let tamper = [
         "overwrite",

@@ -181,6 +181,7 @@ async fn check(server: &Server, sql: &str, expect: &str, limit: u64) -> CheckRec
     Driver::MySql
         .check(&connection, &check, Duration::from_secs(limit))
         .await
+        .0
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -189,6 +190,11 @@ async fn checks_give_one_value_and_change_nothing() {
     server.wait().await;
     let version = Driver::MySql.version(&server.connection(PASSWORD)).await;
     assert!(version.unwrap().contains("MariaDB"));
+    let up = Driver::MySql.uptime(&server.connection(PASSWORD)).await;
+    assert!(
+        up.unwrap() < Duration::from_secs(180),
+        "it was started just now"
+    );
 
     let passing = [
         ("select count(*) from orders", "= 2", "2"),

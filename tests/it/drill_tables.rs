@@ -477,6 +477,11 @@ fn an_untagged_copy_is_removed_by_its_journal_only() {
         command.env("OPSCTL_DRILL_POLL", POLL);
         let ran = support::ran(command.output().unwrap());
         assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+        assert!(
+            ran.stdout.contains("it was restored from") && ran.stdout.contains("drill-Orders"),
+            "somebody is told: {}",
+            ran.stdout
+        );
         assert_eq!(
             stage.copies().len(),
             1,
@@ -487,6 +492,76 @@ fn an_untagged_copy_is_removed_by_its_journal_only() {
         stage.as_before(&format!("lost answer: {lost_answer}"));
     }
     stage.sound();
+}
+
+/// The notes in the evidence bucket claim it from anywhere, once no run can be alive any more.
+#[test]
+fn an_untagged_copy_of_a_lost_machine_is_known_by_its_notes() {
+    let stage = Stage::new(3, &orders("snapshot", ""));
+    stage.moto.object("ops-evidence", "hello", b"x");
+    let path = stage.dir.path().join("opsctl.toml");
+    let evidence =
+        "\n[evidence]\nenvironment = \"prod\"\nbucket = \"ops-evidence\"\nprefix = \"evidence/\"\n";
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text + evidence).unwrap();
+    for lost_answer in [false, true] {
+        stage.moto.tables(&json!({"creating": 600.0}));
+        if lost_answer {
+            stage.moto.faults(&json!([{
+                "service": "dynamodb", "operation": "RestoreTableFromBackup",
+                "mode": "answer_lost", "times": 1,
+            }, {
+                "service": "dynamodb", "operation": "ListTagsOfResource", "mode": "delay_ms",
+                "ms": 60_000, "times": -1, "resource_contains": "drill-Orders",
+            }]));
+        }
+        let mut child = spawn(stage.command(&["drill", "run"]));
+        let began = Instant::now();
+        let there = || match lost_answer {
+            true => stage
+                .call("list_tables", &json!({}))
+                .to_string()
+                .contains("drill-Orders"),
+            // The step is over once the note of the answer is in the bucket too.
+            false => journals(stage.dir.path()).lines().any(|l| {
+                l.contains("\"event\":\"finished\"") && l.contains("\"step\":\"restore\"")
+            }),
+        };
+        while !there() {
+            assert!(began.elapsed() < Duration::from_secs(60), "no copy");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let _ = child.kill();
+        let _ = child.wait();
+        stage.moto.no_faults();
+        stage.moto.tables(&json!({"creating": 0.0}));
+        assert_eq!(stage.copies().pop().unwrap()["Tags"], json!([]));
+        std::fs::remove_dir_all(stage.dir.path().join(".opsctl")).unwrap();
+        // Its run may be alive elsewhere.
+        let ran = stage.gc();
+        assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+        assert_eq!(stage.copies().len(), 1, "{}", ran.stdout);
+        assert!(ran.stdout.contains("a run may be"), "{}", ran.stdout);
+        stage.moto.rds(&json!({"clock": 5 * 3600}));
+        let ran = stage.gc();
+        assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+        stage.as_before(&format!("lost answer: {lost_answer}"));
+        let listed = stage.opsctl(&["drill", "list", "--format", "json"]);
+        let record = support::json(&listed)["drills"][0].clone();
+        assert_eq!(record["result"], "aborted", "{record:#}");
+        assert_eq!(stage.opsctl(&["drill", "verify"]).code, 0);
+        stage.moto.rds(&json!({"clock": 0}));
+    }
+    stage.sound();
+}
+
+fn journals(dir: &Path) -> String {
+    let runs = std::fs::read_dir(dir.join(".opsctl/runs"));
+    runs.into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|e| std::fs::read_to_string(e.path()).ok())
+        .collect()
 }
 
 fn journal(dir: &Path) -> String {

@@ -18,6 +18,7 @@ mod cost;
 mod cost_sources;
 mod doctor;
 mod drill;
+mod drill_connections;
 mod drill_machine;
 mod drill_mysql;
 mod drill_rds;

@@ -1,9 +1,13 @@
 //! The chain in the evidence bucket.
 
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
 use super::{Chain, Link, Verified, links};
 use crate::cloud::CloudError;
 use crate::cloud::store::{BucketPlace, ObjectStore, read_small};
-use crate::drill::journal::Note;
+use crate::drill::journal::{Note, RECORD_NOTE, record_note};
 use crate::drill::record::Record;
 
 /// No record comes near this size, in bytes.
@@ -28,13 +32,32 @@ fn told(e: &CloudError) -> String {
     e.to_string()
 }
 
+/// Records that are missing at the end, where the notes of their runs are still there.
+fn cut_off(noted: &BTreeMap<String, Vec<String>>, newest: Option<u64>) -> Option<String> {
+    let newest = newest.unwrap_or(0);
+    let number = |name: &String| name.strip_prefix(RECORD_NOTE)?.parse::<u64>().ok();
+    let furthest = noted.values().flatten().filter_map(number).max()?;
+    let missing = match furthest.checked_sub(newest)? {
+        0 => return None,
+        1 => format!("record {furthest} is missing"),
+        _ => format!("records {} to {furthest} are missing", newest + 1),
+    };
+    Some(format!(
+        "{missing} at the end: the notes of their runs are still there"
+    ))
+}
+
 impl Bucket<'_> {
     fn key(&self, sequence: u64) -> String {
         format!("{}drill-{sequence:08}.json", self.prefix)
     }
 
+    fn notes_prefix(&self) -> String {
+        format!("{}journal/", self.prefix)
+    }
+
     fn note_key(&self, run_id: &str, name: &str) -> String {
-        format!("{}journal/{run_id}/{name}.json", self.prefix)
+        format!("{}{run_id}/{name}.json", self.notes_prefix())
     }
 
     /// Keeps a note about a copy. Notes are never written over.
@@ -53,6 +76,58 @@ impl Bucket<'_> {
             Err(e) if e.code == "PreconditionFailed" => Ok(()),
             Err(e) => Err(told(&e)),
             Ok(()) => Ok(()),
+        }
+    }
+
+    /// The names of all notes by their runs; with `since` only of runs from then on, which is one
+    /// request for each thousand notes either way.
+    ///
+    /// # Errors
+    /// The bucket could not be read.
+    pub async fn notes(
+        &self,
+        since: Option<Timestamp>,
+    ) -> Result<BTreeMap<String, Vec<String>>, String> {
+        let prefix = self.notes_prefix();
+        // A run id begins with its time, so that keys are in the order of time.
+        let after = since.map(|at| format!("{prefix}{}", at.strftime("%Y%m%dT%H%M%SZ")));
+        let listed = self
+            .store
+            .list_objects(&self.place, &prefix, after.as_deref())
+            .await
+            .map_err(|e| told(&e))?;
+        let mut out: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for object in &listed {
+            let rest = object.key.strip_prefix(&prefix);
+            let name = rest.and_then(|r| r.strip_suffix(".json")?.split_once('/'));
+            if let Some((run_id, name)) = name {
+                let names = out.entry(run_id.to_owned()).or_default();
+                names.push(name.to_owned());
+            }
+        }
+        Ok(out)
+    }
+
+    /// Notes that the record of a run is in the bucket: its run is over, and the chain reaches at
+    /// least this far. Without the note a sweep looks once more at what is gone, and a record that is
+    /// cut off the end shows only on machines that have it.
+    async fn note_record(&self, record: &Record) {
+        let key = self.note_key(&record.run_id, &record_note(record.sequence));
+        let body = serde_json::json!({"sequence": record.sequence, "sha256": record.sha256});
+        let put = self
+            .store
+            .put_object(
+                &self.place,
+                &key,
+                body.to_string().into_bytes(),
+                "application/json",
+            )
+            .await;
+        match put {
+            Err(e) if e.code != "PreconditionFailed" => {
+                tracing::warn!("no note of the record {}: {e}", record.run_id);
+            }
+            _ => {}
         }
     }
 
@@ -110,6 +185,12 @@ impl Bucket<'_> {
     }
 
     pub(super) async fn put(&self, record: &Record) -> Result<(), Put> {
+        self.put_record(record).await?;
+        self.note_record(record).await;
+        Ok(())
+    }
+
+    async fn put_record(&self, record: &Record) -> Result<(), Put> {
         let put = self
             .store
             .put_object(
@@ -192,9 +273,11 @@ impl Bucket<'_> {
     /// The bucket could not be read.
     pub async fn look(&self) -> Result<(Vec<Record>, Vec<String>), String> {
         use futures::stream::{self, StreamExt};
+        // Before the records: a run that ends meanwhile has its record first and then its note.
+        let noted = self.notes(None).await?;
         let numbers = self.numbers().await?;
+        let mut broken = Vec::from_iter(cut_off(&noted, numbers.last().copied()));
         let mut records = Vec::new();
-        let mut broken = Vec::new();
         let mut all = stream::iter(numbers)
             .map(|number| async move { (number, self.bytes(number).await) })
             .buffered(16);

@@ -23,6 +23,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 
+use super::checks::sql_checks;
 use super::driver::Driver;
 use super::folder::{Folder, RunAs, place};
 use super::journal::Thing;
@@ -31,7 +32,7 @@ use super::record::{
     CheckRecord, Cleanup, CopyRecord, RecoveryPoint, SourceRecord, seconds_between, to_millis,
 };
 use super::scratch::Scratch;
-use super::source::{Context, Preflight, Source, Stop, sql_checks};
+use super::source::{Context, Preflight, Source, Stop};
 use super::spec::{SourceId, Spec};
 use super::tools::{self, Tools};
 use crate::cloud::store::{BucketPlace, ObjectStore};
@@ -468,7 +469,7 @@ impl Source for Dump<'_> {
             .as_ref()
             .ok_or_else(|| Stop::could_not_run("there is no connection"))?;
         probe::ping(connection).await.map_err(Stop::could_not_run)?;
-        Ok(sql_checks(context, Driver::Postgres, connection).await)
+        sql_checks(context, Driver::Postgres, connection, None).await
     }
 
     async fn cleanup(&mut self) -> Cleanup {

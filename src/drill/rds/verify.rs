@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::{Asked, Rds};
 use crate::cloud::copies::{CopyKind, CopySeen};
 use crate::config::later::Via;
+use crate::drill::checks::sql_checks;
 use crate::drill::driver::Driver;
 use crate::drill::machine::span;
 use crate::drill::pace::{poll, settle};
@@ -13,7 +14,7 @@ use crate::drill::probe::{Address, Authorities, Connection};
 use crate::drill::record::{CheckRecord, SourceRecord};
 use crate::drill::remove::ours;
 use crate::drill::scratch::Secret;
-use crate::drill::source::{Context, Stop, sql_checks};
+use crate::drill::source::{Context, Stop};
 use crate::drill::tunnel::Tunnel;
 
 /// Tries of the call that sets the password, with a look before each.
@@ -52,7 +53,7 @@ impl Rds<'_> {
                 encrypted: source.encrypted,
             });
         }
-        Ok(sql_checks(context, driver, &connection).await)
+        sql_checks(context, driver, &connection, self.tunnel.as_ref()).await
     }
 
     /// Preflight has found that there is one.

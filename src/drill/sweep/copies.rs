@@ -3,12 +3,14 @@
 
 use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
+
 use crate::cloud::copies::{CopyKind, CopySeen};
 use crate::cloud::{Cloud, CloudError, Target};
 use crate::drill::chain::Bucket;
 use crate::drill::folder::Leftover;
 use crate::drill::guard::{Claim, Guard, Proof};
-use crate::drill::journal::{CopyThing, Note, intent_note, made_note};
+use crate::drill::journal::{CopyThing, Note, copies_of_unfinished, intent_note, made_note};
 use crate::drill::label;
 use crate::drill::record::Record;
 use crate::drill::remove::{Found, Removal, examine, remove};
@@ -114,6 +116,7 @@ pub async fn orphans(
     cloud: &dyn Cloud,
     place: &Place,
     bucket: Option<&Bucket<'_>>,
+    noted: &[Noted],
     known: &[String],
 ) -> Result<(Vec<Orphan>, Vec<Leftover>), CloudError> {
     let mut out = Vec::new();
@@ -142,7 +145,13 @@ pub async fn orphans(
         for kind in &place.kinds {
             for copy in copies.find(target, region, *kind, None).await? {
                 let Some(claim) = Claim::from_tags(target, &copy, place.older_than) else {
-                    foreign.extend(foreigner(&copy));
+                    let noted = noted
+                        .iter()
+                        .find(|n| n.thing.id == copy.id && n.is_of(target, &copy));
+                    match noted {
+                        Some(noted) => out.push(noted.orphan(place)),
+                        None => foreign.extend(foreigner(&copy)),
+                    }
                     continue;
                 };
                 if known.contains(&claim.run_id) {
@@ -155,14 +164,82 @@ pub async fn orphans(
     Ok((out, foreign))
 }
 
+/// A copy that a run on another machine noted in the evidence bucket.
+#[derive(Debug)]
+pub struct Noted {
+    thing: CopyThing,
+    draft: Option<Record>,
+    resource_id: Option<String>,
+}
+
+impl Noted {
+    fn is_of(&self, target: &Target, copy: &CopySeen) -> bool {
+        self.thing.account == target.account
+            && self.thing.environment == target.environment
+            && self.thing.region == copy.region
+            && self.thing.kind == copy.kind
+    }
+
+    fn orphan(&self, place: &Place) -> Orphan {
+        Orphan {
+            claim: Claim {
+                older_than: Some(place.older_than),
+                ..self.thing.claim(&place.target, self.resource_id.as_deref())
+            },
+            draft: self.draft.clone(),
+        }
+    }
+}
+
+/// How far back notes are looked at: nobody pays longer than this for a table without noticing.
+const NOTES_SINCE: SignedDuration = SignedDuration::from_hours(90 * 24);
+
+/// The tables that runs have noted in the evidence bucket, where they left no record there. Only
+/// tables: they alone can be without tags, by which all others are found.
+///
+/// # Errors
+/// The bucket could not be read.
+pub async fn noted_tables(
+    bucket: &Bucket<'_>,
+    now: Timestamp,
+    known: &[String],
+) -> Result<Vec<Noted>, String> {
+    let mut out = Vec::new();
+    let runs = bucket.notes(Some(now - NOTES_SINCE)).await?;
+    for (run_id, names) in runs.iter().filter(|(run, _)| !known.contains(run)) {
+        for copy in copies_of_unfinished(names) {
+            let Some(intent) = bucket.note(run_id, &intent_note(copy)).await? else {
+                continue;
+            };
+            let Some(thing) = intent.thing.filter(|t| t.kind == CopyKind::Table) else {
+                continue;
+            };
+            let made = bucket.note(run_id, &made_note(copy)).await?;
+            out.push(Noted {
+                thing,
+                draft: intent.draft,
+                resource_id: made.and_then(|n| n.resource_id),
+            });
+        }
+    }
+    Ok(out)
+}
+
 /// Something that is named like a copy and is none, where there is anything to say about it.
 fn foreigner(copy: &CopySeen) -> Option<Leftover> {
     let why = match &copy.tags {
-        Observed::Known(tags) if !tags.contains_key(label::RUN) => return None,
-        Observed::Known(_) => format!(
+        Observed::Known(tags) if tags.contains_key(label::RUN) => format!(
             "it bears the tag {} and not all three tags of a copy, so it is another's",
             label::RUN
         ),
+        // A restore of a table takes no tags, so this may be a copy whose run was killed before it
+        // had any.
+        Observed::Known(_) => {
+            let source = copy.restored_from.as_ref()?;
+            format!(
+                "it bears no tag of a drill, and DynamoDB says that it was restored from {source}: if a drill was killed, `opsctl drill gc` on its machine knows whether it is its copy; elsewhere look at it, and delete it by hand if it is not needed"
+            )
+        }
         Observed::Absent => return None,
         Observed::Unknown(why) => format!("its tags cannot be read: {why}"),
     };
