@@ -29,8 +29,10 @@ pub struct Interrupt {
 }
 
 impl Interrupt {
-    /// Listens to SIGINT and SIGTERM. The first asks to stop cleanly; a second one ends the
-    /// process at once.
+    /// Listens to SIGINT and SIGTERM. The first asks to stop cleanly; a second SIGINT ends the
+    /// process at once. A second SIGTERM does not: CI runners and supervisors send SIGINT and then
+    /// SIGTERM, or SIGTERM again, while the cleanup is under way, and SIGKILL when they have lost
+    /// patience.
     pub fn listen() -> Interrupt {
         let interrupt = Interrupt {
             cancel: CancellationToken::new(),
@@ -53,8 +55,10 @@ impl Interrupt {
                     _ = int.recv() => exit::INTERRUPTED,
                     _ = term.recv() => exit::TERMINATED,
                 };
-                if listener.cancel.is_cancelled() {
-                    std::process::exit(code);
+                match listener.cancel.is_cancelled() {
+                    true if code == exit::INTERRUPTED => std::process::exit(code),
+                    true => continue,
+                    false => {}
                 }
                 listener.code.store(code, Ordering::Relaxed);
                 listener.cancel.cancel();

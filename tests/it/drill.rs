@@ -538,6 +538,15 @@ fn records_are_chained_in_the_evidence_bucket_across_machines() {
         );
         assert_eq!(records(&listed).len(), 4);
     }
+    // A machine that never ran one knows how long the last one took.
+    let ran = drill(
+        &emulator,
+        machine().path(),
+        scratch.path(),
+        &["drill", "plan"],
+    );
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    assert!(ran.stdout.contains("the last time (20"), "{}", ran.stdout);
     // Somebody cuts off the end: a machine that never had those records notices it too.
     let last = emulator.python(
         "objects.py",

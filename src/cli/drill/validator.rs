@@ -6,7 +6,9 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::{Opened, RunArgs, Shown, emit_records, head, swept, tell, triggered_by, view};
+use super::run::{Shown, interrupted_by, tell, view};
+use super::sweeping::swept;
+use super::{Opened, RunArgs, emit_records, head, triggered_by};
 use crate::cli::context::{Interrupt, Progress};
 use crate::cli::notify::Notifier;
 use crate::cli::{Failure, Format, Global, Outcome, exit};
@@ -315,7 +317,7 @@ struct Work<'a> {
 impl Work<'_> {
     async fn answer(&self, found: &Match<'_>) -> Result<Validated, String> {
         let run_id = new_run_id();
-        let interrupted_by = || super::interrupted_by(self.interrupt);
+        let interrupted_by = || interrupted_by(self.interrupt);
         let request = Request {
             spec: found.spec,
             run_id: &run_id,
