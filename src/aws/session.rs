@@ -347,11 +347,7 @@ impl Region {
 
     /// `aws`, `aws-cn` or `aws-us-gov`.
     pub fn partition(&self) -> &'static str {
-        match self.name.as_str() {
-            r if r.starts_with("cn-") => "aws-cn",
-            r if r.starts_with("us-gov-") => "aws-us-gov",
-            _ => "aws",
-        }
+        crate::model::partition(&self.name)
     }
 
     /// An ARN of this region and account.

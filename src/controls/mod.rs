@@ -149,17 +149,6 @@ pub(crate) fn selected(input: &Input, resource: &Resource, aspect: &str) -> bool
         .is_none_or(|glob| glob.is_match(address(input, resource, aspect).as_str()))
 }
 
-/// The partition that a region belongs to. Source: AWS general reference, "Service endpoints".
-pub(crate) fn partition(region: &str) -> &'static str {
-    if region.starts_with("cn-") {
-        "aws-cn"
-    } else if region.starts_with("us-gov-") {
-        "aws-us-gov"
-    } else {
-        "aws"
-    }
-}
-
 pub(crate) fn address(input: &Input, resource: &Resource, aspect: &str) -> Address {
     Address::new(
         &input.resolved.environment,

@@ -7,11 +7,12 @@ use rust_decimal::Decimal;
 
 use super::budgets::names::Names;
 use super::object::ObjectChange;
-use super::{Input, Report, partition, selected};
+use super::{Input, Report, selected};
 use crate::config::{Origin, Resolved};
 use crate::inventory::{Observed, Resource, TopicFact};
 use crate::model::object::policy::{Access, Publisher, access, policy_of};
 use crate::model::object::{MANAGED_TAG, Object, Topic};
+use crate::model::partition;
 use crate::model::{Arn, Control, ResourceType, Risk, Severity, Tags, ignore_reason};
 use crate::plan::{Change, Reason, Verdict};
 

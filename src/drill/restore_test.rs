@@ -83,7 +83,7 @@ pub fn resource_type(id: &SourceId) -> Option<&'static str> {
 
 /// The ARN of a drill's source, if it lies in that region.
 pub fn source_arn(spec: &Spec, region: &str) -> Option<String> {
-    let partition = crate::controls::partition(region);
+    let partition = crate::model::partition(region);
     let account = &spec.target.account;
     let (service, resource) = match &spec.id {
         SourceId::Rds(name) => ("rds", format!("db:{name}")),

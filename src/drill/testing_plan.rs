@@ -185,7 +185,7 @@ pub fn export(spec: &Spec, region: &str, options: &Options) -> Result<Exported, 
         }
     };
     let mut notes = Vec::new();
-    let partition = crate::controls::partition(region);
+    let partition = crate::model::partition(region);
     let role = options.role.clone().unwrap_or_else(|| {
         notes.push(
             "AWS Backup restores with its default service role; --role names another".to_owned(),

@@ -104,7 +104,7 @@ impl Facts {
         let needs = needs(resolved);
         let mut facts = Facts {
             environment: target.environment.clone(),
-            partition: crate::controls::partition(first).to_owned(),
+            partition: crate::model::partition(first).to_owned(),
             account: target.account.clone(),
             base: base_name(resolved),
             managed: managed(resolved),

@@ -88,6 +88,17 @@ impl<'a> Arn<'a> {
     }
 }
 
+/// The partition that a region belongs to. Source: AWS general reference, "Service endpoints".
+pub fn partition(region: &str) -> &'static str {
+    if region.starts_with("cn-") {
+        "aws-cn"
+    } else if region.starts_with("us-gov-") {
+        "aws-us-gov"
+    } else {
+        "aws"
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

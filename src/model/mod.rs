@@ -11,7 +11,7 @@ mod tags;
 
 pub use address::Address;
 pub use amount::{Amount, MOST_AMOUNT, grouped, usd};
-pub use arn::Arn;
+pub use arn::{Arn, partition};
 pub use resource_type::ResourceType;
 pub use tags::{
     IGNORE_TAG, Owner, TagError, Tags, check_tag_key, check_tag_value, ignore_reason, owner_of,

@@ -213,27 +213,7 @@ fn all_in_table(ran: &Ran) {
 /// The runs of a whole day at stage 3, each with what it asked AWS.
 fn record() -> (Value, [Value; 3]) {
     let emulator = moto();
-    let small = [
-        "--buckets",
-        "12",
-        "--databases",
-        "4",
-        "--queues",
-        "4",
-        "--tables",
-        "4",
-        "--functions",
-        "4",
-        "--alarms",
-        "4",
-        "--topics",
-        "2",
-        "--log-groups",
-        "2",
-        "--cache",
-        "1",
-    ];
-    emulator.python("seed.py", &small);
+    emulator.python("seed.py", &crate::moto::SMALL);
     emulator.python("seed_money.py", &[]);
     emulator.python("objects.py", &["bucket", "shop-opsctl"]);
     dumps();

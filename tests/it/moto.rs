@@ -78,7 +78,8 @@ fn failures(document: &str) -> String {
         .collect()
 }
 
-const SMALL: [&str; 18] = [
+/// A small account of everything, for `seed.py`.
+pub const SMALL: [&str; 18] = [
     "--buckets",
     "12",
     "--databases",

@@ -205,7 +205,7 @@ pub fn leaves(input: &Input, fact: &AlarmFact) -> bool {
 
 /// An alarm as a resource, for addresses and findings.
 fn alarm_resource(input: &Input, (region, name): &Key) -> Resource {
-    let partition = super::partition(region);
+    let partition = crate::model::partition(region);
     let account = &input.inventory.account;
     Resource {
         arn: ObjectKind::MetricAlarm.arn(partition, region, account, name),

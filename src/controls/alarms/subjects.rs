@@ -112,7 +112,7 @@ pub fn of<'a>(
                     resource: Cow::Owned(Resource {
                         arn: format!(
                             "arn:{}:lambda:{}:{}:account",
-                            crate::controls::partition(&first.region),
+                            crate::model::partition(&first.region),
                             first.region,
                             input.inventory.account
                         ),
@@ -201,7 +201,7 @@ fn untagged(input: &Input, region: &str, arn: String) -> Resource {
 /// The ARN and a name of what a metric is of, where the dimensions are exactly those that an alarm
 /// needs. REST APIs are named by their metrics, not by their id.
 fn recognise(input: &Input, of: Of, region: &str, metric: &MetricId) -> Option<(String, String)> {
-    let partition = crate::controls::partition(region);
+    let partition = crate::model::partition(region);
     let account = &input.inventory.account;
     let dimensions: Vec<(&str, &str)> = metric
         .dimensions

@@ -444,7 +444,7 @@ type Reasons = BTreeMap<&'static str, Reason>;
 
 /// Regions of a partition where backups are not replicated by this version.
 fn regions_without_copies(region: &str) -> bool {
-    super::partition(region) != "aws"
+    crate::model::partition(region) != "aws"
 }
 
 /// No region at all.

@@ -5,8 +5,9 @@ use super::{
 };
 use crate::config::later::Backups;
 use crate::config::policy::OwnedElsewhere;
-use crate::controls::{Input, partition};
+use crate::controls::Input;
 use crate::inventory::{DatabaseFact, Resource, TableFact, VersioningFact};
+use crate::model::partition;
 use crate::model::settings::{BackupCopy, Settings, Versioning, days};
 use crate::model::{Control, ResourceType, Risk, Severity};
 use crate::plan::{ActionKind, Change, FieldChange, Finding, Operation};

@@ -293,14 +293,6 @@ pub fn size(bytes: u64) -> String {
     }
 }
 
-fn partition(region: &str) -> &'static str {
-    match region {
-        r if r.starts_with("cn-") => "aws-cn",
-        r if r.starts_with("us-gov-") => "aws-us-gov",
-        _ => "aws",
-    }
-}
-
 #[async_trait]
 impl Source for Dump<'_> {
     async fn preflight(&mut self, now: Timestamp) -> Result<Preflight, Stop> {
@@ -324,7 +316,7 @@ impl Source for Dump<'_> {
             kind: "dump".to_owned(),
             arn: format!(
                 "arn:{}:s3:::{}/{}",
-                partition(&region),
+                crate::model::partition(&region),
                 self.bucket,
                 chosen.key
             ),
