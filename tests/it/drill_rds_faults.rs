@@ -179,7 +179,7 @@ fn each_failure_state_ends_the_wait_at_once() {
             let why = record["reasons"][0].as_str().unwrap();
             assert!(why.contains(state), "{context}");
             assert_eq!(record["cleanup"]["deleted"], true, "{context}");
-            assert!(began.elapsed() < Duration::from_secs(15), "{context}");
+            assert!(began.elapsed() < Duration::from_secs(30), "{context}");
             stage.rds(&json!({"states": [], "ends": "available", "deleting": 0}));
             stage.as_before(&context);
         }
@@ -214,7 +214,7 @@ fn signals_in_every_step_end_in_the_cleanup() {
                         .any(|l| l.contains(wanted) && l.contains(&format!("\"step\":\"{step}\"")))
             }) {
                 assert!(
-                    began.elapsed() < Duration::from_secs(20),
+                    began.elapsed() < Duration::from_secs(60),
                     "{step} did not begin"
                 );
                 std::thread::sleep(Duration::from_millis(5));
