@@ -581,6 +581,24 @@ fn records_are_chained_in_the_evidence_bucket_across_machines() {
     );
     let ran = drill(&emulator, one.path(), scratch.path(), &["drill", "verify"]);
     assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    // A record that cannot be uploaded is told, waits, and goes with the next one.
+    emulator.faults(&serde_json::json!([{"service": "s3", "operation": "PutObject", "mode": "deny", "times": -1}]));
+    let ran = drill(&emulator, two.path(), scratch.path(), &["drill", "run"]);
+    assert_eq!(ran.code, 1, "{}{}", ran.stdout, ran.stderr);
+    emulator.no_faults();
+    let ran = drill(&emulator, two.path(), scratch.path(), &["drill", "verify"]);
+    assert_eq!(ran.code, 2, "{}{}", ran.stdout, ran.stderr);
+    assert!(
+        ran.stdout.contains("on this machine only") && !ran.stdout.contains("missing at the end"),
+        "{}",
+        ran.stdout
+    );
+    let ran = drill(&emulator, one.path(), scratch.path(), &["drill", "verify"]);
+    assert_eq!(ran.code, 0, "others know nothing of it: {}", ran.stdout);
+    let ran = drill(&emulator, two.path(), scratch.path(), &["drill", "run"]);
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    let ran = drill(&emulator, two.path(), scratch.path(), &["drill", "verify"]);
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
     // Somebody makes a record look better than it was.
     let tamper = [
         "overwrite",
