@@ -6,7 +6,7 @@
 use async_trait::async_trait;
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::primitives::{ByteStream, DateTime};
-use aws_sdk_s3::types::ChecksumMode;
+use aws_sdk_s3::types::{ChecksumMode, ChecksumType};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use jiff::Timestamp;
 
@@ -53,7 +53,15 @@ fn checksum(answer: &HeadObjectOutput) -> Option<StoredChecksum> {
     // Base64 has no `-`: what follows one is the number of parts.
     let (value, parts) = match value.split_once('-') {
         Some((value, parts)) => (value, parts.parse().ok()),
-        None => (value, None),
+        // Emulators leave the number off. Of an object in parts a checksum is a composite one unless
+        // S3 says otherwise; CRC64NVME never is. Source: S3 user guide, "Checking object integrity".
+        None => {
+            let whole = answer.checksum_type() == Some(&ChecksumType::FullObject);
+            let parts = etag(answer.e_tag())
+                .split_once('-')
+                .and_then(|(_, parts)| parts.parse().ok());
+            (value, parts.filter(|_| !whole && algorithm != "CRC64NVME"))
+        }
     };
     Some(StoredChecksum {
         algorithm,

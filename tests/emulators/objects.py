@@ -1,6 +1,7 @@
 """Puts and reads objects in the buckets of an emulated account.
 
     objects.py --endpoint URL put BUCKET KEY FILE [--storage-class C] [--part-mib N] [--checksum ALGORITHM]
+    objects.py --endpoint URL upload BUCKET KEY FILE [--checksum ALGORITHM]
     objects.py --endpoint URL list BUCKET
     objects.py --endpoint URL get BUCKET KEY
     objects.py --endpoint URL delete BUCKET KEY
@@ -21,7 +22,7 @@ def main() -> None:
     parser.add_argument("--storage-class", default="STANDARD")
     parser.add_argument("--part-mib", type=int, default=0)
     parser.add_argument("--checksum", default="")
-    parser.add_argument("action", choices=["put", "list", "get", "overwrite", "delete", "bucket"])
+    parser.add_argument("action", choices=["put", "upload", "list", "get", "overwrite", "delete", "bucket"])
     parser.add_argument("rest", nargs="+")
     args = parser.parse_args()
     s3 = aws_clients.Clients(args.endpoint, args.region)("s3")
@@ -34,6 +35,10 @@ def main() -> None:
                 ObjectLockEnabledForBucket=args.action == "bucket",
             )
     if args.action == "bucket":
+        return
+    if args.action == "upload":
+        key, path = args.rest[1:]
+        s3.upload_file(path, bucket, key, ExtraArgs={"ChecksumAlgorithm": args.checksum} if args.checksum else None)
         return
     if args.action == "put":
         key, path = args.rest[1:]

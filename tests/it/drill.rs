@@ -337,19 +337,30 @@ fn a_dump_in_parts_is_proven_part_by_part() {
     emulator.python("objects.py", &put);
     let dir = drills(&["parts"], "");
     let scratch = open_folder();
-    let ran = drill(
-        &emulator,
-        dir.path(),
-        scratch.path(),
-        &["drill", "run", "--format", "json"],
-    );
-    let all = records(&ran);
-    assert_eq!(ran.code, 0, "{}", all[0]["reasons"]);
-    let proof = all[0]["timeline"][1]["detail"].as_str().unwrap();
+    let proven = || {
+        let args = ["drill", "run", "--format", "json"];
+        let ran = drill(&emulator, dir.path(), scratch.path(), &args);
+        let all = records(&ran);
+        assert_eq!(ran.code, 0, "{}", all[0]["reasons"]);
+        let proof = all[0]["timeline"][1]["detail"].as_str().unwrap();
+        assert!(proof.contains(" parts verified"), "{proof}");
+        proof.to_owned()
+    };
+    let proof = proven();
     assert!(
-        proof.contains("of 3 parts verified") || proof.contains("of 4 parts verified"),
+        proof.contains("MD5 ETag of 3 parts") || proof.contains("MD5 ETag of 4 parts"),
         "{proof}"
     );
+    // As boto3 and the AWS CLI upload large files: with a checksum of each part.
+    for algorithm in ["CRC32", "SHA256"] {
+        let upload = ["upload", BUCKET, "parts/a.sql", path.to_str().unwrap()];
+        emulator.python(
+            "objects.py",
+            &[&upload[..], &["--checksum", algorithm]].concat(),
+        );
+        let proof = proven();
+        assert!(proof.contains(&format!("{algorithm} checksum")), "{proof}");
+    }
 }
 
 #[test]
