@@ -45,3 +45,4 @@ pub mod tunnel;
 pub mod validate;
 pub mod validate_sql;
 pub mod validate_table;
+pub mod way;

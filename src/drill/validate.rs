@@ -48,6 +48,42 @@ pub trait Checker: Send {
 
     /// Ends what was begun to reach the copy.
     async fn close(&mut self);
+
+    /// What was remarkable, for the record; handed out once.
+    fn warnings(&mut self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// Stands for the copy of a job that AWS Backup could not restore: the result that restore testing is
+/// for.
+pub struct NotRestored(pub String);
+
+#[async_trait]
+impl Checker for NotRestored {
+    async fn find(&mut self, _: &Context<'_>) -> Result<Looked, Stop> {
+        Err(Stop::failed(format!(
+            "AWS Backup could not restore the backup: {}",
+            self.0
+        )))
+    }
+
+    async fn verify(&mut self, _: &Context<'_>) -> Result<Vec<CheckRecord>, Stop> {
+        Err(Stop::could_not_run("there is no copy"))
+    }
+
+    async fn close(&mut self) {}
+}
+
+/// The step of a record in which AWS Backup restored.
+const RESTORED: &str = "restore by AWS Backup";
+
+/// Whether a record is that of a restore job.
+pub fn is_of_job(record: &Record, job: &str) -> bool {
+    let begin = format!("restore job {job} ");
+    record.timeline.iter().any(|step| {
+        step.step == RESTORED && step.detail.as_ref().is_some_and(|d| d.starts_with(&begin))
+    })
 }
 
 /// One job and where it is.
@@ -168,7 +204,7 @@ pub async fn run(
         .map_err(|e| format!("the journal could not be begun, so nothing was done: {e}"))?;
     let plan = job.testing_plan_arn.as_deref().unwrap_or_default();
     let restored = StepRecord {
-        step: "restore by AWS Backup".to_owned(),
+        step: RESTORED.to_owned(),
         started_at: to_millis(job.created.unwrap_or(record.started_at)),
         finished_at: job.completed.or(job.created).map(to_millis),
         detail: Some(format!("restore job {} of {plan}", job.id)),
@@ -206,21 +242,29 @@ pub async fn run(
     };
     let ended = now();
     checker.close().await;
+    warnings.extend(checker.warnings());
     let measured = Measure {
-        restored: job.created.zip(job.completed),
+        restored: job
+            .created
+            .zip(job.completed)
+            .filter(|_| job.status == "COMPLETED"),
         checked: matches!(end, End::Whole).then(|| seconds_between(began, ended)),
         judge_age,
     };
     let (verdict, help) = judge(&mut record, end, &measured, &warnings, request);
-    let made = job.created_arn.as_deref().unwrap_or("the copy");
+    let proof = match &job.created_arn {
+        Some(made) => format!(
+            "{made} was made by AWS Backup, which deletes it when the job is answered or its validation window ends; opsctl made nothing"
+        ),
+        None => "AWS Backup names no copy; opsctl made nothing".to_owned(),
+    };
     record.cleanup = Cleanup {
         deleted: false,
         left_to: Some("AWS Backup".to_owned()),
-        proof: vec![format!(
-            "{made} was made by AWS Backup, which deletes it when the job is answered or its validation window ends; opsctl made nothing"
-        )],
+        proof: vec![proof],
     };
-    let told = match verdict {
+    // A restore that failed takes no answer: AWS Backup knows.
+    let told = match verdict.filter(|_| job.status == "COMPLETED") {
         Some(verdict) => Some(tell(task, &context, verdict, &record).await),
         None => None,
     };

@@ -4,8 +4,10 @@
 //! comes from `connect.password_env`, or else from `PGPASSWORD`, as it does for a scratch server.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 
 use super::before::unseen;
 use super::checks::sql_checks;
@@ -17,6 +19,7 @@ use super::source::{Context, Stop};
 use super::spec::SourceId;
 use super::tunnel::{Tunnel, reach};
 use super::validate::{Checker, Looked};
+use super::way::{is_the_copy, leads_to_the_copy};
 use crate::cloud::copies::{Copies, CopyKind, CopySeen};
 use crate::cloud::databases::{Database, Databases};
 use crate::config::later::Via;
@@ -32,6 +35,9 @@ pub struct SqlCopy<'a> {
     driver: Option<Driver>,
     connection: Option<Connection>,
     tunnel: Option<Tunnel>,
+    /// By AWS's clock.
+    made: Option<Timestamp>,
+    warnings: Vec<String>,
 }
 
 impl<'a> SqlCopy<'a> {
@@ -51,6 +57,8 @@ impl<'a> SqlCopy<'a> {
             driver: None,
             connection: None,
             tunnel: None,
+            made: None,
+            warnings: Vec::new(),
         }
     }
 
@@ -127,6 +135,8 @@ impl Checker for SqlCopy<'_> {
         self.driver = Some(driver);
         let connect = spec.connect.as_ref();
         let via = connect.map(|c| c.via.clone()).unwrap_or_default();
+        leads_to_the_copy(&via)?;
+        self.made = seen.created;
         // A fixed address needs no endpoint.
         let (endpoint, own_port) = match (&seen.endpoint, &via) {
             (Some(endpoint), _) => endpoint.clone(),
@@ -193,6 +203,18 @@ impl Checker for SqlCopy<'_> {
                 ),
             )
         })?;
+        // The copy has the passwords of its source: whoever let us in need not be the copy.
+        let via = context.spec.connect.as_ref().map(|c| c.via.clone());
+        let age = self.made.map(|at| self.copies.now().duration_since(at));
+        let age = age.and_then(|age| Duration::try_from(age).ok());
+        let unproven = is_the_copy(
+            driver,
+            connection,
+            &via.unwrap_or_default(),
+            age.unwrap_or_default(),
+        )
+        .await?;
+        self.warnings.extend(unproven);
         sql_checks(context, driver, connection, self.tunnel.as_ref()).await
     }
 
@@ -201,5 +223,9 @@ impl Checker for SqlCopy<'_> {
         if let Some(tunnel) = self.tunnel.take() {
             tunnel.close().await;
         }
+    }
+
+    fn warnings(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.warnings)
     }
 }

@@ -162,3 +162,28 @@ fn a_server_tells_how_long_it_is_up() {
         "{more:?} after two seconds"
     );
 }
+
+#[test]
+fn a_fixed_address_that_leads_to_an_older_server_is_told() {
+    let server = Server::start();
+    let drill = crate::drill_rds::drill(
+        "orders",
+        "rds:orders",
+        &format!(
+            "connect = {{ user = \"postgres\", database = \"shop\", password_env = \"DRILL_PASSWORD\", via = \"127.0.0.1:{}\" }}",
+            server.port
+        ),
+    );
+    let stage = Stage::new(4, &drill, &server.password());
+    stage.rds(&json!({"states": []}));
+    for (hours, code, said) in [
+        (1, 0, "it is not proven that 127.0.0.1"),
+        (30, 1, "it is not the copy"),
+    ] {
+        server.seems_up_for(hours);
+        let (ran, record) = stage.run(&[]);
+        assert_eq!(ran.code, code, "{record:#}");
+        assert!(record["reasons"].to_string().contains(said), "{record:#}");
+        stage.as_before(said);
+    }
+}

@@ -345,6 +345,83 @@ fn what_cannot_be_looked_into_is_not_answered() {
     assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
 }
 
+/// The result that restore testing exists for.
+#[test]
+fn a_restore_that_failed_is_a_failed_drill_and_told_once() {
+    let emulator = account();
+    let dir = drill(1, "");
+    let failed = json!({"Status": "FAILED", "StatusMessage": "the snapshot is corrupt", "CreatedResourceArn": null,
+        "ValidationStatus": null});
+    put(
+        &emulator,
+        &[
+            job("failed", failed),
+            job("aborted", json!({"Status": "ABORTED"})),
+        ],
+    );
+    let ran = validate(&emulator, dir.path(), "x", &["--format", "json"]);
+    assert_eq!(ran.code, 2, "{}{}", ran.stdout, ran.stderr);
+    let document = json(&ran);
+    let record = &document["drills"][0];
+    assert_eq!(record["result"], "failed");
+    assert_eq!(
+        record["reasons"][0],
+        "AWS Backup could not restore the backup: FAILED: the snapshot is corrupt"
+    );
+    assert_eq!(record["measured"]["time_to_available_seconds"], Value::Null);
+    assert_eq!(document["validations"][0]["answer"], Value::Null);
+    assert_eq!(document["drills"].as_array().unwrap().len(), 1);
+    assert!(ran.stderr.contains("aborted has no copy"), "{}", ran.stderr);
+    assert_eq!(
+        state(&emulator, "failed")["ValidationStatus"],
+        Value::Null,
+        "it takes no answer"
+    );
+    let again = validate(&emulator, dir.path(), "x", &[]);
+    assert_eq!(again.code, 0, "{}{}", again.stdout, again.stderr);
+}
+
+#[test]
+fn a_tunnel_that_nothing_ties_to_the_copy_is_not_asked() {
+    let emulator = account();
+    let server = Server::start();
+    let dir = drill(server.port, "");
+    let path = dir.path().join("policies/backups.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let via = format!("via = \"127.0.0.1:{}\"", server.port);
+    let tunnel = format!(
+        "via = {{ command = \"exec socat TCP-LISTEN:{{local_port}},fork TCP:127.0.0.1:{}\" }}",
+        server.port
+    );
+    std::fs::write(&path, text.replace(&via, &tunnel)).unwrap();
+    put(&emulator, &[job("waits", json!({}))]);
+    let ran = validate(&emulator, dir.path(), &server.password(), &[]);
+    assert_eq!(ran.code, 1, "{}{}", ran.stdout, ran.stderr);
+    let said = ran.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(said.contains("neither {endpoint} nor {host}"), "{said}");
+    assert_eq!(state(&emulator, "waits")["ValidationStatus"], "VALIDATING");
+}
+
+/// The copy has the passwords of its source, and so has production.
+#[test]
+fn a_server_that_is_older_than_the_copy_is_not_the_copy() {
+    let emulator = account();
+    let server = Server::start();
+    let dir = drill(server.port, "");
+    for (hours, code, said, answer) in [
+        (30, 1, "it is not the copy", "VALIDATING"),
+        (2, 0, "it is not proven that", "SUCCESSFUL"),
+    ] {
+        server.seems_up_for(hours);
+        put(&emulator, &[job("waits", json!({}))]);
+        let ran = validate(&emulator, dir.path(), &server.password(), &[]);
+        assert_eq!(ran.code, code, "{}{}", ran.stdout, ran.stderr);
+        let all = ran.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(all.contains(said), "{all}");
+        assert_eq!(state(&emulator, "waits")["ValidationStatus"], answer);
+    }
+}
+
 #[test]
 fn a_job_that_is_named_has_to_be_one_that_waits() {
     let emulator = account();

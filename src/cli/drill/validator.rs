@@ -14,14 +14,14 @@ use crate::cli::notify::Notifier;
 use crate::cli::{Failure, Format, Global, Outcome, exit};
 use crate::cloud::restore_tests::{RestoreJob, RestoreTests};
 use crate::cloud::{CloudError, Target};
-use crate::drill::chain::Bucket;
+use crate::drill::chain::{Bucket, Chain};
 use crate::drill::journal::new_run_id;
 use crate::drill::machine::Request;
 use crate::drill::metrics::Publisher;
 use crate::drill::record::Outcome as Result_;
 use crate::drill::restore_test::{Standing, copy_of, is_source_of, resource_type};
 use crate::drill::spec::{SourceId, Spec};
-use crate::drill::validate::{Checker, Task, Validated, run};
+use crate::drill::validate::{Checker, NotRestored, Task, Validated, is_of_job, run};
 use crate::drill::validate_sql::SqlCopy;
 use crate::drill::validate_table::TableCopy;
 
@@ -38,6 +38,8 @@ struct Match<'a> {
     spec: &'a Spec,
     region: String,
     job: RestoreJob,
+    /// Why AWS Backup could not restore it.
+    not_restored: Option<String>,
 }
 
 /// A place whose jobs could not be listed.
@@ -185,14 +187,27 @@ async fn look<'a>(
                 Standing::Open => {}
                 Standing::NotRestored(why) => {
                     let recent = job.created.is_some_and(|at| at > ago(RECENT));
-                    if recent
-                        && let Ok(Some((spec, _))) =
-                            matching(tests, specs, target, &region, &job).await
+                    if !recent {
+                        continue;
+                    }
+                    if let Ok(Some((spec, source))) =
+                        matching(tests, specs, target, &region, &job).await
                     {
-                        global.say(&format!(
-                            "warning: drill `{}`: restore job {} has no copy to look into: {why}",
-                            spec.name, job.id
-                        ));
+                        // Somebody stopped it: that says nothing about the backup.
+                        if job.status != "FAILED" {
+                            global.say(&format!(
+                                "warning: drill `{}`: restore job {} has no copy to look into: {why}",
+                                spec.name, job.id
+                            ));
+                            continue;
+                        }
+                        job.source_arn = source;
+                        out.matched.push(Match {
+                            spec,
+                            region: region.clone(),
+                            not_restored: Some(why.clone()),
+                            job,
+                        });
                     }
                     continue;
                 }
@@ -205,6 +220,7 @@ async fn look<'a>(
                         spec,
                         region: region.clone(),
                         job,
+                        not_restored: None,
                     });
                 }
                 Ok(None) => global.say(&format!(
@@ -249,7 +265,12 @@ async fn look_for<'a>(
                     )));
                 };
                 job.source_arn = source;
-                return Ok(Match { spec, region, job });
+                return Ok(Match {
+                    spec,
+                    region,
+                    job,
+                    not_restored: None,
+                });
             }
         }
     }
@@ -267,6 +288,9 @@ async fn look_for<'a>(
 
 /// What looks into the copy of a job.
 fn checker<'a>(opened: &'a Opened, found: &'a Match<'a>) -> Result<Box<dyn Checker + 'a>, String> {
+    if let Some(why) = &found.not_restored {
+        return Ok(Box::new(NotRestored(why.clone())));
+    }
     let id = copy_of(found.spec, &found.job, &found.region)?;
     let copies = opened
         .session
@@ -340,6 +364,28 @@ impl Work<'_> {
     }
 }
 
+/// Takes out restores that failed and are on record: a failed job is listed for days. Records that
+/// cannot be read hide nothing.
+async fn on_record_once(looked: &mut Looked<'_>, opened: &Opened, bucket: Option<&Bucket<'_>>) {
+    if looked.matched.iter().all(|m| m.not_restored.is_none()) {
+        return;
+    }
+    let (mut records, _) = Chain::new(&opened.session.state, None).read();
+    if let Some(bucket) = bucket {
+        let oldest = Timestamp::now() - SignedDuration::try_from(RECENT).unwrap_or_default();
+        let read = bucket.newest_first(|record| {
+            records.push(record.clone());
+            record.finished_at < oldest
+        });
+        if let Err(e) = read.await {
+            tracing::warn!("earlier records: {e}");
+        }
+    }
+    looked
+        .matched
+        .retain(|m| m.not_restored.is_none() || !records.iter().any(|r| is_of_job(r, &m.job.id)));
+}
+
 pub(super) async fn validate(global: &Global, args: &RunArgs) -> Outcome {
     let interrupt = Interrupt::listen();
     let opened = Opened::new(global, &args.names.names)?;
@@ -364,13 +410,14 @@ pub(super) async fn validate(global: &Global, args: &RunArgs) -> Outcome {
     let notifier = Notifier::new(&args.notify, &opened.session)?;
     opened.guard().await?;
     let (bucket, clean) = swept(global, &opened).await?;
-    let looked = match &args.restore_job {
+    let mut looked = match &args.restore_job {
         Some(id) => Looked {
             matched: vec![look_for(tests, &specs, id).await?],
             ..Looked::default()
         },
         None => look(global, tests, &specs, Timestamp::now()).await,
     };
+    on_record_once(&mut looked, &opened, bucket.as_ref()).await;
     let listener = Shown(Progress::spinner(global, "validation"));
     let home = |spec: &Spec| opened.home(spec);
     let publisher = Publisher {

@@ -6,12 +6,13 @@ use rust_decimal::Decimal;
 use super::Rds;
 use crate::cloud::copies::CopyKind;
 use crate::cloud::databases::{Database, DatabaseSnapshot, Point};
-use crate::config::later::{DrillMethod, Via};
+use crate::config::later::DrillMethod;
 use crate::drill::before::{self, unseen};
 use crate::drill::driver::Driver;
 use crate::drill::price;
 use crate::drill::record::{RecoveryPoint, SourceRecord, seconds_between, to_millis};
 use crate::drill::source::{Preflight, Stop};
+use crate::drill::way::leads_to_the_copy;
 
 /// Seconds that a copy of this size takes, where nobody has measured: a quarter of an hour, and most
 /// of a minute for every 10 GB.
@@ -163,20 +164,8 @@ impl Rds<'_> {
                 }
             }
         }
-        if let Some(Via::Command(command)) = connect.map(|c| &c.via)
-            && !command.contains("{local_port}")
-        {
-            return Err(Stop::could_not_run(
-                "the command of connect.via has no {local_port}: the tunnel has to begin at a port of opsctl's choosing",
-            ));
-        }
-        if let Some(Via::Command(command)) = connect.map(|c| &c.via)
-            && !command.contains("{endpoint}")
-            && !command.contains("{host}")
-        {
-            return Err(Stop::could_not_run(
-                "the command of connect.via has neither {endpoint} nor {host}: nothing says that the tunnel ends at the copy, so nothing was restored",
-            ));
+        if let Some(connect) = connect {
+            leads_to_the_copy(&connect.via)?;
         }
         if let Some(file) = connect.and_then(|c| c.ca_file.as_deref())
             && let Err(e) = std::fs::metadata(file)

@@ -16,14 +16,13 @@ use crate::drill::remove::ours;
 use crate::drill::scratch::Secret;
 use crate::drill::source::{Context, Stop};
 use crate::drill::tunnel::Tunnel;
+use crate::drill::way::is_the_copy;
 
 /// Tries of the call that sets the password, with a look before each.
 const TRIES: u32 = 6;
 /// Looks in a row at an available copy without pending changes before its password counts as set: it
 /// is available for a moment before the reset begins, too.
 const STEADY: u32 = 2;
-/// By how much a server may seem to be up longer than the copy exists.
-const SLACK: Duration = Duration::from_secs(15 * 60);
 /// How long a copy may refuse connections after it is available.
 const PATIENCE: Duration = Duration::from_secs(180);
 
@@ -42,7 +41,10 @@ impl Rds<'_> {
         let connection = self.way_there(context, password).await?;
         let driver = self.driver();
         self.let_in(context, driver, &connection).await?;
-        self.is_young(driver, &connection).await?;
+        let via = self.spec.connect.as_ref().map(|c| c.via.clone());
+        let age = self.keeper()?.at.elapsed();
+        let unproven = is_the_copy(driver, &connection, &via.unwrap_or_default(), age).await?;
+        self.warnings.extend(unproven);
         if let (Ok(version), Some(source)) = (driver.version(&connection).await, &self.source) {
             self.learned = Some(SourceRecord {
                 id: self.spec.source.clone(),
@@ -177,35 +179,6 @@ impl Rds<'_> {
                     name: host,
                 }),
         })
-    }
-
-    /// Stops where a fixed address leads to a server that was up before the copy was asked for. A
-    /// password that we set proves that it is the copy; a given one fits the source as well.
-    async fn is_young(&mut self, driver: Driver, connection: &Connection) -> Result<(), Stop> {
-        let fixed = self
-            .spec
-            .connect
-            .as_ref()
-            .is_some_and(|c| c.password_env.is_some() && matches!(c.via, Via::Address(_)));
-        if !fixed {
-            return Ok(());
-        }
-        let age = self.keeper()?.at.elapsed();
-        match driver.uptime(connection).await {
-            Ok(up) if up > age + SLACK => Err(Stop::could_not_run(format!(
-                "the server at {} has been up for {}, longer than the copy exists: it is not the copy",
-                connection.shown(),
-                span(up.as_secs_f64())
-            ))),
-            Ok(_) => Ok(()),
-            Err(e) => {
-                self.warnings.push(format!(
-                    "it is not proven that {} is the copy: how long the server is up cannot be told: {e}",
-                    connection.shown()
-                ));
-                Ok(())
-            }
-        }
     }
 
     /// Returns when the copy lets us in.
