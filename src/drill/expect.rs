@@ -11,6 +11,8 @@ pub enum Actual {
     Bool(bool),
     /// Any precision; `NaN` and `Infinity` too.
     Number(String),
+    /// A length of time, like `10 days 00:00:02` or `26:00:00`.
+    Interval(String),
     /// Everything else: text, dates, JSON, …
     Text(String),
 }
@@ -20,7 +22,7 @@ impl fmt::Display for Actual {
         match self {
             Actual::Null => f.write_str("null"),
             Actual::Bool(b) => write!(f, "{b}"),
-            Actual::Number(text) | Actual::Text(text) => f.write_str(text),
+            Actual::Number(text) | Actual::Interval(text) | Actual::Text(text) => f.write_str(text),
         }
     }
 }
@@ -106,6 +108,13 @@ impl Expect {
                 "`{text}`: {rest} can only be compared with = and !="
             ));
         }
+        // As text, `10 days` is less than `26 hours`.
+        if ordering
+            && let Literal::Text(text_of) = &literal
+            && !orderly(text_of, text_of)
+        {
+            return Err(format!("`{text}`: {NOT_ORDERED}"));
+        }
         Ok(Expect::Compare(operator, literal))
     }
 
@@ -165,7 +174,20 @@ impl Literal {
                     Ordering::Greater
                 })),
             },
-            (Actual::Text(a), Literal::Text(b)) => Ok(operator.holds(a.as_str().cmp(b))),
+            (Actual::Text(a) | Actual::Interval(a), Literal::Text(b))
+                if matches!(operator, Operator::Equal | Operator::NotEqual) =>
+            {
+                Ok(operator.holds(a.as_str().cmp(b)))
+            }
+            (Actual::Text(a), Literal::Text(b)) if orderly(a, b) => {
+                Ok(operator.holds(a.as_str().cmp(b)))
+            }
+            (Actual::Interval(_), _) => Err(format!(
+                "the query gave an interval ({actual}), which is only compared as a number: `extract(epoch from …)` gives its seconds"
+            )),
+            (Actual::Text(_), Literal::Text(_)) => {
+                Err(format!("the query gave text ({actual}): {NOT_ORDERED}"))
+            }
             // A text that looks like a number was written without quotes: equality is of text.
             (Actual::Text(a), Literal::Number(b))
                 if matches!(operator, Operator::Equal | Operator::NotEqual) =>
@@ -177,6 +199,29 @@ impl Literal {
             (Actual::Text(_), _) => mismatch("text", "a number or boolean"),
         }
     }
+}
+
+const NOT_ORDERED: &str = "`<` and `>` take a number or a date like 2026-11-22; of a length of time compare the seconds: `extract(epoch from …)`";
+
+/// Whether two texts are in the order of what they mean: dates and times as ISO 8601 writes them, and
+/// numbers of the same length.
+fn orderly(a: &str, b: &str) -> bool {
+    let is_date = |text: &str| {
+        let bytes = text.as_bytes();
+        let digits = |range: std::ops::Range<usize>| {
+            bytes
+                .get(range)
+                .is_some_and(|all| all.iter().all(u8::is_ascii_digit))
+        };
+        digits(0..4)
+            && digits(5..7)
+            && digits(8..10)
+            && bytes[4] == b'-'
+            && bytes[7] == b'-'
+            && bytes.get(10).is_none_or(|c| b" T".contains(c))
+    };
+    let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    (is_date(a) && is_date(b)) || (is_digits(a) && is_digits(b) && a.len() == b.len())
 }
 
 impl Operator {
@@ -327,6 +372,30 @@ mod tests {
         assert_eq!(holds(">= 2026-11-01", &text("2026-11-02")), Ok(true));
     }
 
+    /// As text ten days would be less than 26 hours.
+    #[test]
+    fn only_what_has_an_order_is_ordered() {
+        let text = |t: &str| Actual::Text(t.to_owned());
+        let long = Actual::Interval("10 days 00:00:02.34".to_owned());
+        for expect in ["< 26", "< 2026-11-22", ">= '20261122'"] {
+            assert!(holds(expect, &long).is_err(), "{expect}");
+        }
+        assert_eq!(holds("= '10 days 00:00:02.34'", &long), Ok(true));
+        assert_eq!(holds("!= '1 day'", &long), Ok(true));
+        assert!(holds(">= 2026-11-01", &text("10 days")).is_err());
+        assert!(holds(">= 2026-11-01", &text("infinity")).is_err());
+        assert!(holds(">= 2026-11-01", &text("10000-11-01")).is_err());
+        assert_eq!(
+            holds(">= 2026-11-01", &text("2026-11-01 00:00:01+00")),
+            Ok(true)
+        );
+        assert_eq!(
+            holds(">= '20240101120000'", &text("20240612090000")),
+            Ok(true)
+        );
+        assert!(holds(">= '2024'", &text("20240612090000")).is_err());
+    }
+
     #[test]
     fn what_cannot_be_meant_is_refused() {
         for bad in [
@@ -338,6 +407,13 @@ mod tests {
             "= 'open",
             "between 5 and 1",
             "between a and b",
+            "< 26 hours",
+            "< '26 hours'",
+            "< 26:00:00",
+            "<= 1 day 2 hours",
+            "> yesterday",
+            "< 'beta'",
+            ">= now() - 1 day",
         ] {
             assert!(Expect::parse(bad).is_err(), "{bad}");
         }

@@ -158,6 +158,10 @@ pub async fn run(
     if let Some(learned) = source.learned() {
         record.source = learned;
     }
+    if let Some(point) = source.recovery_point() {
+        record.measured.recovery_point_age_seconds = Some(point.age_seconds);
+        record.recovery_point = Some(point);
+    }
     record.cleanup = match state.restore_began {
         None => Cleanup {
             deleted: true,

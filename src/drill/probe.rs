@@ -441,6 +441,7 @@ pub(super) async fn ask(
         None => Actual::Null,
         Some(text) if kind == Type::BOOL => Actual::Bool(text == "t"),
         Some(text) if numeric(&kind) => Actual::Number(text),
+        Some(text) if kind == Type::INTERVAL => Actual::Interval(text),
         Some(text) => Actual::Text(text),
     })
 }

@@ -143,8 +143,8 @@ pub(super) async fn ask(
     }
     let statement = session.prep(sql).await?;
     let columns = statement.columns();
-    let numeric = match &*columns {
-        [one] => numeric(one.column_type()),
+    let kind = match &*columns {
+        [one] => one.column_type(),
         [] => {
             return Err("the statement gives no value: a check is a query of one value".into());
         }
@@ -171,13 +171,11 @@ pub(super) async fn ask(
     let _ = session.disconnect().await;
     Ok(match text(&value) {
         None => Actual::Null,
-        Some(text) if numeric => Actual::Number(text),
+        Some(text) if kind.is_numeric_type() => Actual::Number(text),
+        // `TIME` is a length of time as well as a time of the day.
+        Some(text) if kind == ColumnType::MYSQL_TYPE_TIME => Actual::Interval(text),
         Some(text) => Actual::Text(text),
     })
-}
-
-fn numeric(kind: ColumnType) -> bool {
-    kind.is_numeric_type()
 }
 
 /// A value as the server's own client prints it.

@@ -222,6 +222,11 @@ pub trait Source: Send {
         None
     }
 
+    /// The recovery point as the copy shows it, where that is older than the preflight could know.
+    fn recovery_point(&self) -> Option<RecoveryPoint> {
+        None
+    }
+
     /// What was remarkable after the preflight, for the record; handed out once.
     fn warnings(&mut self) -> Vec<String> {
         Vec::new()

@@ -153,6 +153,16 @@ async fn make_dumps() -> Dumps {
     write("truncated-gzip", &gzipped[..gzipped.len() * 2 / 3]);
     let tar = read("directory-tar");
     write("truncated-tar", &tar[..tar.len() / 3]);
+    let tar = read("tar");
+    write("truncated-tar-archive", &tar[..tar.len() / 2]);
+    // The year in the header, behind second, minute, hour, day and month: a sign and four bytes each.
+    let mut stale = custom.clone();
+    let compression = if custom[6] >= 15 { 1 } else { 5 };
+    let year = 11 + compression + 5 * 5 + 1;
+    let now = i16::from(stale[year]);
+    assert_eq!(now, 126, "years since 1900");
+    stale[year] -= 1;
+    write("stale-header", &stale);
     let mut flipped = custom.clone();
     let middle = flipped.len() / 2;
     flipped[middle] ^= 0x10;
@@ -371,6 +381,7 @@ fn every_damage_is_a_failed_drill_with_its_reason() {
         ("truncated-plain", "truncated"),
         ("truncated-gzip", "truncated"),
         ("truncated-tar", "truncated"),
+        ("truncated-tar-archive", "truncated"),
         ("flipped", "cannot be restored"),
         // Where the damage lies decides who notices it first: the unpacking, or psql.
         ("flipped-gzip", "cannot be restored"),
@@ -495,6 +506,33 @@ fn without_postgresql_nothing_is_asked_of_s3() {
         "{}",
         ran.stdout
     );
+}
+
+/// A job that fails to dump and uploads the file of before makes a new object of old data.
+#[test]
+fn a_new_upload_of_an_old_dump_misses_the_objective() {
+    let emulator = moto();
+    put(&emulator, "stale-header", &[]);
+    let scratch = open_folder();
+    let with = |objective: &str| {
+        let dir = drills(&["stale-header"], objective);
+        let args = ["drill", "run", "--format", "json"];
+        let ran = drill(&emulator, dir.path(), scratch.path(), &args);
+        let record = records(&ran)[0].clone();
+        let age = &record["measured"]["recovery_point_age_seconds"];
+        assert!(age.as_f64().unwrap() > 364.0 * 86_400.0, "{record:#}");
+        assert_eq!(
+            record["recovery_point"]["data_time_basis"],
+            "header of the dump, in the westernmost time zone"
+        );
+        (ran.code, record)
+    };
+    let (code, record) = with("objective = { rpo = \"26h\" }");
+    assert_eq!((code, &record["result"]), (2, &"missed_objective".into()));
+    let reason = record["reasons"][0].as_str().unwrap();
+    assert!(reason.starts_with("pg_dump began at 20"), "{reason}");
+    assert_eq!(with("").0, 0, "nobody said how old it may be");
+    nothing_left(scratch.path());
 }
 
 #[test]

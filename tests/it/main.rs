@@ -24,6 +24,7 @@ mod drill_mysql;
 mod drill_rds;
 mod drill_rds_faults;
 mod drill_rds_tricks;
+mod drill_scratch;
 mod drill_tables;
 mod emulator;
 mod export_files;

@@ -1,8 +1,15 @@
-//! Which of the objects under a prefix is the newest dump.
+//! Which of the objects under a prefix is the newest dump, and how old it is.
 
-use jiff::Timestamp;
+use std::time::Duration;
+
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::cloud::store::StoredObject;
+use crate::drill::machine::span;
+use crate::drill::record::{RecoveryPoint, seconds, seconds_between, to_millis};
+use crate::drill::source::Stop;
 
 /// One dump: an object, or the files of one in the directory format.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,9 +120,84 @@ pub fn unreadable(storage_class: &str, restore: Option<&str>) -> Option<String> 
     }
 }
 
+/// The clock that is the furthest behind UTC; the zone of the clock on pg_dump's wall is not in a dump.
+const WEST: SignedDuration = SignedDuration::from_hours(12);
+
+/// Takes the time in the dump where it is older than that of the upload: a job that fails to dump and
+/// uploads the file of yesterday makes a new object of old data.
+///
+/// # Errors
+/// The data is older than the objective.
+pub fn dated(
+    point: &mut RecoveryPoint,
+    made: DateTime,
+    looked_at: Timestamp,
+    rpo: Option<Duration>,
+) -> Result<(), Stop> {
+    let Ok(made_at) = made.to_zoned(TimeZone::UTC) else {
+        return Ok(());
+    };
+    let latest = to_millis(made_at.timestamp() + WEST);
+    if latest >= point.data_time {
+        return Ok(());
+    }
+    point.data_time = latest;
+    point.data_time_basis = "header of the dump, in the westernmost time zone".to_owned();
+    point.age_seconds = seconds_between(latest, looked_at);
+    match rpo.map(seconds) {
+        Some(rpo) if point.age_seconds > rpo => Err(Stop::Missed(format!(
+            "pg_dump began at {made} by its own clock, so the data is at least {} old, however new the upload is, and the objective (RPO) is {}",
+            span(point.age_seconds),
+            span(rpo)
+        ))),
+        _ => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn old_data_is_old_however_new_its_upload_is() {
+        let now: Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
+        let uploaded = || RecoveryPoint {
+            kind: "dump".to_owned(),
+            arn: String::new(),
+            data_time: "2026-11-22T11:00:00Z".parse().unwrap(),
+            data_time_basis: "LastModified".to_owned(),
+            age_seconds: 3600.0,
+            size_bytes: None,
+        };
+        let day = Some(Duration::from_secs(26 * 3600));
+        // In no zone of the world is this before the upload for sure.
+        for made in [
+            "2026-11-22T10:00:00",
+            "2026-11-22T00:00:00",
+            "2026-11-23T00:00:00",
+        ] {
+            let mut point = uploaded();
+            assert_eq!(dated(&mut point, made.parse().unwrap(), now, day), Ok(()));
+            assert_eq!(point, uploaded(), "{made}");
+        }
+        let mut point = uploaded();
+        assert_eq!(
+            dated(&mut point, "2026-11-21T10:00:00".parse().unwrap(), now, day),
+            Ok(())
+        );
+        assert_eq!(point.age_seconds, 14.0 * 3600.0);
+        let mut point = uploaded();
+        let old = dated(&mut point, "2025-11-22T10:00:00".parse().unwrap(), now, day);
+        assert!(matches!(old, Err(Stop::Missed(_))), "{old:?}");
+        let mut point = uploaded();
+        let old = dated(
+            &mut point,
+            "2025-11-22T10:00:00".parse().unwrap(),
+            now,
+            None,
+        );
+        assert!(old.is_ok() && point.age_seconds > 364.0 * 86_400.0);
+    }
 
     fn object(key: &str, second: i64, bytes: u64) -> StoredObject {
         StoredObject {

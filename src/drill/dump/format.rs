@@ -5,6 +5,7 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
 use flate2::bufread::MultiGzDecoder;
+use jiff::civil::DateTime;
 use ruzstd::decoding::StreamingDecoder;
 
 /// So much of the beginning is looked at.
@@ -34,6 +35,8 @@ pub enum Form {
         dumped_from: Option<String>,
         /// It ends with a line that says that it is complete.
         has_end: bool,
+        /// When pg_dump began, which `-v` writes; without its zone.
+        made: Option<DateTime>,
     },
 }
 
@@ -48,6 +51,8 @@ pub struct Header {
     pub format: u8,
     pub dumped_from: Option<String>,
     pub dumped_by: Option<String>,
+    /// When pg_dump began, by the clock on its wall: the zone is not written.
+    pub made: Option<DateTime>,
 }
 
 /// What a file is.
@@ -84,6 +89,15 @@ impl Kind {
                 ..
             } => (dumped_by.as_deref(), dumped_from.as_deref()),
             Form::TarOfSomething => (None, None),
+        }
+    }
+
+    /// When pg_dump began, by the clock on its wall.
+    pub fn made(&self) -> Option<DateTime> {
+        match &self.form {
+            Form::Custom(head) | Form::Tar(head) => head.made,
+            Form::Plain { made, .. } => *made,
+            Form::TarOfSomething => None,
         }
     }
 }
@@ -281,6 +295,7 @@ fn plain(start: &[u8]) -> Result<Form, String> {
         dumped_by: version("-- Dumped by pg_dump version "),
         dumped_from: version("-- Dumped from database version "),
         has_end,
+        made: version("-- Started on ").and_then(|at| at.get(..19)?.parse().ok()),
     })
 }
 
@@ -344,9 +359,26 @@ impl Header {
         } else {
             cursor.int()?;
         }
-        for _ in 0..7 {
-            cursor.int()?;
+        // `struct tm`, local time: second, minute, hour, day, month from 0, years since 1900.
+        let mut tm = [0i64; 7];
+        for field in &mut tm {
+            *field = cursor.int()?;
         }
+        let small = |value: i64| i8::try_from(value).ok();
+        let made = || {
+            let year = i16::try_from(tm[5] + 1900).ok()?;
+            let (month, day) = (small(tm[4] + 1)?, small(tm[3])?);
+            DateTime::new(
+                year,
+                month,
+                day,
+                small(tm[2])?,
+                small(tm[1])?,
+                small(tm[0])?,
+                0,
+            )
+            .ok()
+        };
         let _database = cursor.text()?;
         // Of a form that nobody knows yet these may lie elsewhere.
         let dumped_from = cursor.text().flatten();
@@ -356,6 +388,7 @@ impl Header {
             format,
             dumped_from,
             dumped_by,
+            made: made(),
         })
     }
 }

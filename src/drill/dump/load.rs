@@ -8,10 +8,12 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use rustix::process::{Pid, Signal};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
 use super::format::{self, Form, Kind, Packing};
+use super::statements::Statements;
 use crate::drill::folder::Folder;
 use crate::drill::probe::Connection;
 use crate::drill::scratch::program;
@@ -54,6 +56,21 @@ pub fn harmless(message: &str, statement: &str) -> bool {
                 || statement.starts_with("ALTER DEFAULT PRIVILEGES ")
                 || (statement.starts_with("ALTER ") && statement.contains(" OWNER TO "))))
         || (role_exists && statement.starts_with("CREATE ROLE "))
+}
+
+/// Why a dump was not loaded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unloaded {
+    /// It says something about the dump.
+    Broken(String),
+    /// It would change more than the drill's own database on a server that somebody named.
+    NotHere(String),
+}
+
+impl From<String> for Unloaded {
+    fn from(why: String) -> Unloaded {
+        Unloaded::Broken(why)
+    }
 }
 
 /// Weighs what a program says, line by line.
@@ -168,32 +185,34 @@ impl Load<'_> {
     ///
     /// # Errors
     /// Why the dump cannot be restored.
-    pub async fn file(&self, path: &Path, kind: &Kind) -> Result<String, String> {
+    pub async fn file(&self, path: &Path, kind: &Kind) -> Result<String, Unloaded> {
         let packed = kind.packing != Packing::None;
         match &kind.form {
             Form::Custom(_) if packed => {
-                self.feed(self.pg_restore(), "pg_restore", path, kind.packing, false)
+                self.feed(self.pg_restore(), "pg_restore", path, kind.packing, None)
                     .await
             }
             Form::Custom(_) => {
                 let mut command = self.pg_restore();
                 command.args(["--jobs", &Load::jobs()]).arg(path);
-                self.watch(command, "pg_restore").await
+                Ok(self.watch(command, "pg_restore").await?)
             }
             Form::Tar(_) => {
-                self.feed(self.pg_restore(), "pg_restore", path, kind.packing, false)
+                // pg_restore may wait for ever for the end of a file that has none.
+                whole_tar(path.to_owned(), kind.packing).await?;
+                self.feed(self.pg_restore(), "pg_restore", path, kind.packing, None)
                     .await
             }
             Form::TarOfSomething => {
                 let folder = self.folder.sub("unpacked")?;
                 let unpacked = unpack(path.to_owned(), kind.packing, folder).await?;
-                self.directory(&unpacked).await
+                Ok(self.directory(&unpacked).await?)
             }
             Form::Plain { has_end, .. } => {
                 let mut command = self.client("psql");
                 // Errors are weighed here, one by one: ON_ERROR_STOP knows none that are harmless.
                 command.args(["-X", "-q", "-b", "-v", "ON_ERROR_STOP=0", "-f", "-"]);
-                self.feed(command, "psql", path, kind.packing, *has_end)
+                self.feed(command, "psql", path, kind.packing, Some(*has_end))
                     .await
             }
         }
@@ -240,15 +259,16 @@ impl Load<'_> {
         })
     }
 
-    /// Runs a program that is given the unpacked content of the file, piece by piece.
+    /// Runs a program that is given the unpacked content of the file, piece by piece. `plain`: it is
+    /// SQL, and has to have the line by which pg_dump ends.
     async fn feed(
         &self,
         mut command: Command,
         name: &str,
         path: &Path,
         packing: Packing,
-        must_end: bool,
-    ) -> Result<String, String> {
+        plain: Option<bool>,
+    ) -> Result<String, Unloaded> {
         let mut child = command
             .stdin(Stdio::piped())
             .stderr(Stdio::piped())
@@ -259,10 +279,22 @@ impl Load<'_> {
             .take()
             .and_then(|stdin| stdin.into_owned_fd().ok())
             .ok_or_else(|| format!("{name} has no standard input"))?;
+        let pid = child.id().and_then(|id| i32::try_from(id).ok());
+        let statements = plain.map(|_| Statements::new(self.own));
         let fed = Arc::new(AtomicU64::new(0));
         let feeder = tokio::task::spawn_blocking({
             let (path, fed) = (path.to_owned(), Arc::clone(&fed));
-            move || pump(&path, packing, File::from(stdin), &fed)
+            move || {
+                let to = File::from(stdin);
+                let pumped = pump(&path, packing, &to, statements, &fed);
+                // At the end of its input psql would run what it has of a statement.
+                if matches!(pumped, Pumped::Forbidden(_))
+                    && let Some(pid) = pid.and_then(Pid::from_raw)
+                {
+                    let _ = rustix::process::kill_process(pid, Signal::KILL);
+                }
+                pumped
+            }
         });
         let hearing = self.hear(child, name);
         tokio::pin!(hearing);
@@ -278,15 +310,21 @@ impl Load<'_> {
         // A damaged file is the cause of whatever the program says about what it was given.
         let tail = match pumped {
             Pumped::Whole(tail) => tail,
-            Pumped::Unreadable(e) => return Err(format::unpacking(packing, &e)),
+            Pumped::Unreadable(e) => return Err(format::unpacking(packing, &e).into()),
+            Pumped::Forbidden(what) if self.own => {
+                return Err(Unloaded::Broken(format!(
+                    "it has a command of psql that no dump has ({what})"
+                )));
+            }
+            Pumped::Forbidden(what) => return Err(Unloaded::NotHere(what)),
             Pumped::Refused => Vec::new(),
         };
         let said = said.map_err(short)?;
-        if must_end && !format::ends_well(&tail) {
-            return Err(
+        if plain == Some(true) && !format::ends_well(&tail) {
+            return Err(Unloaded::Broken(
                 "it is truncated: the line `PostgreSQL database dump complete` is missing at its end"
                     .to_owned(),
-            );
+            ));
         }
         Ok(said)
     }
@@ -298,10 +336,18 @@ enum Pumped {
     Unreadable(std::io::Error),
     /// The program wanted no more.
     Refused,
+    /// It must not have what comes next.
+    Forbidden(String),
 }
 
-/// Unpacks a file into a pipe.
-fn pump(path: &Path, packing: Packing, mut to: File, fed: &AtomicU64) -> Pumped {
+/// Unpacks a file into a pipe; SQL statement by statement.
+fn pump(
+    path: &Path,
+    packing: Packing,
+    mut to: &File,
+    mut statements: Option<Statements>,
+    fed: &AtomicU64,
+) -> Pumped {
     let mut reader = match format::open(path, packing) {
         Ok(reader) => reader,
         Err(e) => return Pumped::Unreadable(e),
@@ -310,19 +356,66 @@ fn pump(path: &Path, packing: Packing, mut to: File, fed: &AtomicU64) -> Pumped 
     let mut tail: Vec<u8> = Vec::new();
     loop {
         let n = match reader.read(&mut buffer) {
-            Ok(0) => return Pumped::Whole(tail),
             Ok(n) => n,
             Err(e) if e.kind() == std::io::ErrorKind::Interrupted => continue,
             Err(e) => return Pumped::Unreadable(e),
         };
-        if to.write_all(&buffer[..n]).is_err() {
+        let read = &buffer[..n];
+        let written = match &mut statements {
+            None => to.write_all(read),
+            Some(statements) => {
+                let passed = match n {
+                    0 => statements.end(),
+                    _ => statements.pass(read),
+                };
+                match passed {
+                    Ok(passed) => to.write_all(&passed),
+                    Err(what) => return Pumped::Forbidden(what),
+                }
+            }
+        };
+        if written.is_err() {
             return Pumped::Refused;
         }
+        if n == 0 {
+            return Pumped::Whole(tail);
+        }
         fed.fetch_add(n as u64, Ordering::Relaxed);
-        tail.extend_from_slice(&buffer[n.saturating_sub(TAIL)..n]);
+        tail.extend_from_slice(&read[n.saturating_sub(TAIL)..]);
         if tail.len() > TAIL {
             tail.drain(..tail.len() - TAIL);
         }
+    }
+}
+
+/// Reads a tar to its end.
+async fn whole_tar(path: PathBuf, packing: Packing) -> Result<(), String> {
+    let read = move || {
+        let reader = format::open(&path, packing).map_err(|e| damaged(packing, &e))?;
+        let mut archive = tar::Archive::new(reader);
+        for entry in archive.entries().map_err(|e| damaged(packing, &e))? {
+            let mut entry = entry.map_err(|e| damaged(packing, &e))?;
+            let size = entry.size();
+            let there = std::io::copy(&mut entry, &mut std::io::sink())
+                .map_err(|e| damaged(packing, &e))?;
+            if there != size {
+                return Err(TRUNCATED.to_owned());
+            }
+        }
+        Ok(())
+    };
+    tokio::task::spawn_blocking(read)
+        .await
+        .map_err(|e| e.to_string())?
+}
+
+const TRUNCATED: &str = "the tar ends too early: the file is truncated";
+
+fn damaged(packing: Packing, error: &std::io::Error) -> String {
+    match packing {
+        Packing::None if error.kind() == std::io::ErrorKind::UnexpectedEof => TRUNCATED.to_owned(),
+        Packing::None => format!("the tar is damaged: {error}"),
+        _ => format::unpacking(packing, error),
     }
 }
 
@@ -334,13 +427,7 @@ async fn unpack(path: PathBuf, packing: Packing, to: PathBuf) -> Result<PathBuf,
 }
 
 fn unpack_now(path: &Path, packing: Packing, to: &Path) -> Result<PathBuf, String> {
-    let damaged = |e: std::io::Error| match packing {
-        Packing::None if e.kind() == std::io::ErrorKind::UnexpectedEof => {
-            "the tar ends too early: the file is truncated".to_owned()
-        }
-        Packing::None => format!("the tar is damaged: {e}"),
-        _ => format::unpacking(packing, &e),
-    };
+    let damaged = |e: std::io::Error| damaged(packing, &e);
     let reader = format::open(path, packing).map_err(damaged)?;
     let mut archive = tar::Archive::new(reader);
     let mut found = None;
@@ -372,7 +459,7 @@ fn unpack_now(path: &Path, packing: Packing, to: &Path) -> Result<PathBuf, Strin
         let mut file = File::create_new(&target).map_err(here)?;
         let copied = std::io::copy(&mut entry, &mut file).map_err(damaged)?;
         if copied != size {
-            return Err("the tar ends too early: the file is truncated".to_owned());
+            return Err(TRUNCATED.to_owned());
         }
         if target.file_name().is_some_and(|n| n == "toc.dat") {
             found = Some(parent.to_owned());

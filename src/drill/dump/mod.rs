@@ -16,6 +16,7 @@ mod fetch;
 mod format;
 mod load;
 mod proof;
+mod statements;
 
 use std::path::Path;
 
@@ -37,7 +38,7 @@ use super::spec::{SourceId, Spec};
 use super::tools::{self, Tools};
 use crate::cloud::store::{BucketPlace, ObjectStore};
 use choose::Candidate;
-use load::Load;
+use load::{Load, Unloaded};
 
 /// Room on the disk besides the dump itself, in bytes.
 const SPARE: u64 = 256 << 20;
@@ -58,6 +59,9 @@ pub struct Dump<'a> {
     run_as: Option<RunAs>,
     place: Option<BucketPlace>,
     chosen: Option<Candidate>,
+    point: Option<RecoveryPoint>,
+    /// When the preflight was.
+    looked_at: Option<Timestamp>,
     source: SourceRecord,
     folder: Option<Folder>,
     scratch: Option<Scratch>,
@@ -83,6 +87,8 @@ impl<'a> Dump<'a> {
             run_as: None,
             place: None,
             chosen: None,
+            point: None,
+            looked_at: None,
             source: SourceRecord {
                 id: spec.source.clone(),
                 engine: Some("postgres".to_owned()),
@@ -96,7 +102,7 @@ impl<'a> Dump<'a> {
     }
 
     fn url(&self, key: &str) -> String {
-        format!("s3://{}/{}", self.bucket, key.trim_start_matches('/'))
+        format!("s3://{}/{key}", self.bucket)
     }
 
     /// What this machine has to have; looked at before anything is asked of AWS.
@@ -325,6 +331,8 @@ impl Source for Dump<'_> {
             age_seconds: seconds_between(data_time, now),
             size_bytes: Some(bytes),
         });
+        self.point.clone_from(&out.recovery_point);
+        self.looked_at = Some(now);
         out.region = region;
         let gigabytes = Decimal::from(bytes) / Decimal::from(1_000_000_000u64);
         out.estimated_cost_usd = gigabytes * OUT_USD_PER_GB;
@@ -398,6 +406,16 @@ impl Source for Dump<'_> {
                     Some(by) => format!("{what} of pg_dump {by}"),
                     None => what,
                 };
+                let made = match &kind {
+                    Some(kind) => kind.made(),
+                    None => std::fs::read(file.join("toc.dat"))
+                        .ok()
+                        .and_then(|bytes| format::Header::read(&bytes)?.made),
+                };
+                if let (Some(made), Some(point), Some(at)) = (made, &mut self.point, self.looked_at)
+                {
+                    choose::dated(point, made, at, self.spec.rpo)?;
+                }
                 Ok(((kind, tools), detail))
             })
             .await?;
@@ -430,11 +448,22 @@ impl Source for Dump<'_> {
                 };
                 let loaded = match &kind {
                     Some(kind) => load.file(&file, kind).await,
-                    None => load.directory(&file).await,
+                    None => load.directory(&file).await.map_err(Unloaded::Broken),
                 };
-                loaded
-                    .map(|said| ((), said))
-                    .map_err(|e| Stop::failed(format!("{url} cannot be restored: {e}")))
+                loaded.map(|said| ((), said)).map_err(|e| match e {
+                    Unloaded::Broken(why) => {
+                        Stop::failed(format!("{url} cannot be restored: {why}"))
+                    }
+                    Unloaded::NotHere(what) => Stop::CouldNotRun(
+                        format!(
+                            "{url} would change more on the server of restore.scratch than the drill's own database, so psql was stopped before it: {what}"
+                        ),
+                        Some(
+                            "without restore.scratch the drill has a PostgreSQL of its own; or make the dump without --create, and of one database"
+                                .to_owned(),
+                        ),
+                    ),
+                })
             })
             .await?;
         Ok(CopyRecord {
@@ -501,6 +530,10 @@ impl Source for Dump<'_> {
             out.proof.push("nothing had been made".to_owned());
         }
         out
+    }
+
+    fn recovery_point(&self) -> Option<RecoveryPoint> {
+        self.point.clone()
     }
 
     fn learned(&self) -> Option<SourceRecord> {
