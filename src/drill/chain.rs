@@ -275,10 +275,12 @@ impl Chain {
             local = Some(known.newest.clone());
         }
         let mut remote = None;
+        let mut next = 0;
         if let Some(bucket) = bucket {
             match bucket.meet(self, &records).await {
-                Ok(newest) => {
-                    remote = newest;
+                Ok(met) => {
+                    remote = met.tip;
+                    next = met.next;
                     let (records, _) = self.read();
                     local = records.last().map(Link::of).or(local);
                 }
@@ -299,10 +301,8 @@ impl Chain {
         let mut uploaded = None;
         let mut races = 0;
         loop {
-            record.seal(
-                tip.as_ref().map_or(1, |t| t.sequence + 1),
-                tip.as_ref().map(|t| t.sha256.as_str()),
-            );
+            let follows = tip.as_ref().map_or(1, |t| t.sequence + 1);
+            record.seal(follows.max(next), tip.as_ref().map(|t| t.sha256.as_str()));
             let (Some(bucket), None) = (bucket, &upload_error) else {
                 break;
             };

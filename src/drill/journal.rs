@@ -130,9 +130,16 @@ pub fn made_note(copy: &str) -> String {
 /// How the note begins that the record of a run is in the bucket.
 pub const RECORD_NOTE: &str = "record-";
 
-/// Name of that note, which tells the number of the record.
-pub fn record_note(sequence: u64) -> String {
-    format!("{RECORD_NOTE}{sequence:08}")
+/// Name of that note, which tells the number and the seal of the record: a listing is enough to hold
+/// the chain against it.
+pub fn record_note(sequence: u64, sha256: &str) -> String {
+    format!("{RECORD_NOTE}{sequence:08}-{sha256}")
+}
+
+/// The number and the seal in the name of such a note.
+pub fn noted_record(name: &str) -> Option<(u64, &str)> {
+    let (sequence, sha256) = name.strip_prefix(RECORD_NOTE)?.split_once('-')?;
+    Some((sequence.parse().ok()?, sha256))
 }
 
 /// The copies that a run has noted in the evidence bucket, where its record is not there.

@@ -571,11 +571,15 @@ fn records_are_chained_in_the_evidence_bucket_across_machines() {
     assert_eq!(keys, expected);
     let mut noted: Vec<&str> = notes.iter().filter_map(|k| k.rsplit('/').next()).collect();
     noted.sort_unstable();
-    assert_eq!(
-        noted,
-        [1, 2, 3, 4].map(|n| format!("record-{n:08}.json")),
-        "each tells how far the chain reaches"
-    );
+    assert_eq!(noted.len(), 4);
+    for (name, n) in noted.iter().zip(1..) {
+        // With the seal behind the number.
+        let begin = format!("record-{n:08}-");
+        assert!(
+            name.starts_with(&begin) && name.len() == begin.len() + 64 + 5,
+            "{name}"
+        );
+    }
     for dir in [&one, &two] {
         let ran = drill(&emulator, dir.path(), scratch.path(), &["drill", "verify"]);
         assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
@@ -663,6 +667,82 @@ fn records_are_chained_in_the_evidence_bucket_across_machines() {
         ran.stdout.contains("drill-00000002.json: it was changed"),
         "{}",
         ran.stdout
+    );
+}
+
+/// What is taken away or replaced in the bucket stays visible, whoever goes on with the chain.
+#[test]
+fn a_failed_drill_cannot_be_made_to_vanish() {
+    use opsctl::drill::record::Record;
+    let emulator = moto();
+    put(&emulator, "custom", &[]);
+    emulator.python("objects.py", &["bucket", "acme-evidence"]);
+    let evidence = "\n[evidence]\nenvironment = \"prod\"\nbucket = \"acme-evidence\"\n";
+    let machine = || {
+        let dir = drills(&["custom"], "");
+        let path = dir.path().join("opsctl.toml");
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, text + evidence).unwrap();
+        dir
+    };
+    let scratch = open_folder();
+    let run = |dir: &TempDir| drill(&emulator, dir.path(), scratch.path(), &["drill", "run"]);
+    let verify = || {
+        let dir = machine();
+        drill(&emulator, dir.path(), scratch.path(), &["drill", "verify"])
+    };
+    let keys: Vec<String> = {
+        assert_eq!(run(&machine()).code, 0);
+        let failing = machine();
+        let policy = failing.path().join("policies/backups.toml");
+        let text = std::fs::read_to_string(&policy).unwrap();
+        std::fs::write(&policy, text.replace("= 20000", "= 30000")).unwrap();
+        assert_eq!(run(&failing).code, 2);
+        serde_json::from_str(&emulator.python("objects.py", &["list", "acme-evidence"])).unwrap()
+    };
+    let second = keys
+        .iter()
+        .find(|k| k.ends_with("drill-00000002.json"))
+        .unwrap();
+    assert_eq!(verify().code, 0);
+    let text = emulator.python("objects.py", &["get", "acme-evidence", second]);
+
+    // Made to look better, with a seal that fits.
+    let mut record = Record::read(text.as_bytes()).unwrap();
+    record.result = opsctl::drill::record::Outcome::Passed;
+    record.reasons = Vec::new();
+    let previous = record.previous_sha256.clone();
+    record.seal(2, previous.as_deref());
+    let place = open_folder();
+    let path = place.path().join("better.json");
+    std::fs::write(&path, record.text()).unwrap();
+    let path = path.to_str().unwrap();
+    emulator.python("objects.py", &["put", "acme-evidence", second, path]);
+    let ran = verify();
+    assert_eq!(ran.code, 2, "{}", ran.stdout);
+    assert!(ran.stdout.contains("has another seal"), "{}", ran.stdout);
+
+    // Taken away, and the next machine knows nothing of it.
+    emulator.python("objects.py", &["delete", "acme-evidence", second]);
+    assert_eq!(run(&machine()).code, 0);
+    let ran = verify();
+    assert_eq!(ran.code, 2, "{}", ran.stdout);
+    assert!(ran.stdout.contains("record 2 is missing"), "{}", ran.stdout);
+    // Put where it was, by somebody who numbers anew.
+    let third = second.replace("00000002", "00000003");
+    let text = emulator.python("objects.py", &["get", "acme-evidence", &third]);
+    let mut record = Record::read(text.as_bytes()).unwrap();
+    let previous = record.previous_sha256.clone();
+    record.seal(2, previous.as_deref());
+    std::fs::write(path, record.text()).unwrap();
+    emulator.python("objects.py", &["put", "acme-evidence", second, path]);
+    emulator.python("objects.py", &["delete", "acme-evidence", &third]);
+    let ran = verify();
+    assert_eq!(ran.code, 2, "{}", ran.stdout);
+    let said = words(&ran);
+    assert!(
+        said.contains("it was replaced") && said.contains("missing at the end"),
+        "{said}"
     );
 }
 

@@ -2,16 +2,26 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{Chain, Link, Verified, links};
 use crate::cloud::CloudError;
 use crate::cloud::store::{BucketPlace, ObjectStore, read_small};
-use crate::drill::journal::{Note, RECORD_NOTE, record_note};
+use crate::drill::journal::{Note, noted_record, record_note};
 use crate::drill::record::Record;
 
 /// No record comes near this size, in bytes.
 const MOST: usize = 4 << 20;
+
+/// How far back notes are looked at before a new record is numbered.
+const NOTES_SINCE: SignedDuration = SignedDuration::from_hours(90 * 24);
+
+/// How far the chain in the bucket reaches.
+pub(super) struct Met {
+    pub tip: Option<Link>,
+    /// The number of the next record.
+    pub next: u64,
+}
 
 /// The same chain in the evidence bucket.
 pub struct Bucket<'a> {
@@ -32,19 +42,45 @@ fn told(e: &CloudError) -> String {
     e.to_string()
 }
 
-/// Records that are missing at the end, where the notes of their runs are still there.
-fn cut_off(noted: &BTreeMap<String, Vec<String>>, newest: Option<u64>) -> Option<String> {
-    let newest = newest.unwrap_or(0);
-    let number = |name: &String| name.strip_prefix(RECORD_NOTE)?.parse::<u64>().ok();
-    let furthest = noted.values().flatten().filter_map(number).max()?;
-    let missing = match furthest.checked_sub(newest)? {
-        0 => return None,
-        1 => format!("record {furthest} is missing"),
-        _ => format!("records {} to {furthest} are missing", newest + 1),
-    };
-    Some(format!(
-        "{missing} at the end: the notes of their runs are still there"
-    ))
+/// By the names of notes: which run wrote which record, under which seal.
+fn noted(notes: &BTreeMap<String, Vec<String>>) -> impl Iterator<Item = (&str, u64, &str)> {
+    notes.iter().flat_map(|(run_id, names)| {
+        let records = names.iter().filter_map(|name| noted_record(name));
+        records.map(|(sequence, sha256)| (run_id.as_str(), sequence, sha256))
+    })
+}
+
+/// Where records are not what the notes beside them say.
+fn against_notes(notes: &BTreeMap<String, Vec<String>>, records: &[Record]) -> Vec<String> {
+    let newest = records.last().map_or(0, |r| r.sequence);
+    let mut broken = Vec::new();
+    let furthest = noted(notes).map(|(_, sequence, _)| sequence).max();
+    match furthest.map_or(0, |f| f.saturating_sub(newest)) {
+        0 => {}
+        1 => broken.push(format!(
+            "record {} is missing at the end: its note is still there",
+            newest + 1
+        )),
+        n => broken.push(format!(
+            "records {} to {} are missing at the end: their notes are still there",
+            newest + 1,
+            newest + n
+        )),
+    }
+    for (run_id, sequence, sha256) in noted(notes) {
+        let there = records.iter().find(|r| r.sequence == sequence);
+        match there {
+            Some(there) if there.run_id != run_id => broken.push(format!(
+                "record {sequence} is that of run {}, and run {run_id} wrote one of this number: it was replaced",
+                there.run_id
+            )),
+            Some(there) if there.sha256 != sha256 => broken.push(format!(
+                "record {sequence}, of run {run_id}, has another seal than when it was written: it was replaced"
+            )),
+            _ => {}
+        }
+    }
+    broken
 }
 
 impl Bucket<'_> {
@@ -112,7 +148,10 @@ impl Bucket<'_> {
     /// least this far. Without the note a sweep looks once more at what is gone, and a record that is
     /// cut off the end shows only on machines that have it.
     async fn note_record(&self, record: &Record) {
-        let key = self.note_key(&record.run_id, &record_note(record.sequence));
+        let key = self.note_key(
+            &record.run_id,
+            &record_note(record.sequence, &record.sha256),
+        );
         let body = serde_json::json!({"sequence": record.sequence, "sha256": record.sha256});
         let put = self
             .store
@@ -228,18 +267,27 @@ impl Bucket<'_> {
     /// Brings both chains to the same length: uploads what an earlier run could not, fetches what
     /// other machines wrote. A machine without any record stays without: it goes on from the
     /// newest one in the bucket.
-    pub(super) async fn meet(
-        &self,
-        chain: &Chain,
-        local: &[Record],
-    ) -> Result<Option<Link>, String> {
+    ///
+    /// A record that is missing at the end, by its note, keeps its number: the gap stays visible.
+    pub(super) async fn meet(&self, chain: &Chain, local: &[Record]) -> Result<Met, String> {
         let newest = self.numbers().await?.last().copied();
+        let recent = Timestamp::now() - NOTES_SINCE;
+        let notes = self.notes(Some(recent)).await?;
+        let taken = noted(&notes).map(|(_, sequence, _)| sequence).max();
+        let met = |tip: Option<Link>| Met {
+            next: tip
+                .as_ref()
+                .map_or(0, |t| t.sequence)
+                .max(taken.unwrap_or(0))
+                + 1,
+            tip,
+        };
         let tip = match newest {
             Some(number) => Some(Link::of(&self.get(number).await?)),
             None => None,
         };
         let Some(last) = local.last() else {
-            return Ok(tip);
+            return Ok(met(tip));
         };
         let reached = tip.as_ref().map_or(0, |t| t.sequence);
         let mut tip = tip;
@@ -264,7 +312,7 @@ impl Bucket<'_> {
         for number in last.sequence + 1..=reached {
             chain.write(&self.get(number).await?)?;
         }
-        Ok(tip)
+        Ok(met(tip))
     }
 
     /// The records that are there in order, and what is not as it was written.
@@ -274,10 +322,11 @@ impl Bucket<'_> {
     pub async fn look(&self) -> Result<(Vec<Record>, Vec<String>), String> {
         use futures::stream::{self, StreamExt};
         // Before the records: a run that ends meanwhile has its record first and then its note.
-        let noted = self.notes(None).await?;
+        let notes = self.notes(None).await?;
         let numbers = self.numbers().await?;
-        let mut broken = Vec::from_iter(cut_off(&noted, numbers.last().copied()));
+        let mut broken = Vec::new();
         let mut records = Vec::new();
+        let mut unread = 0;
         let mut all = stream::iter(numbers)
             .map(|number| async move { (number, self.bytes(number).await) })
             .buffered(16);
@@ -289,8 +338,15 @@ impl Bucket<'_> {
                     self.key(number),
                     record.sequence
                 )),
-                Err(e) => broken.push(format!("{}: {e}", self.key(number))),
+                Err(e) => {
+                    unread += 1;
+                    broken.push(format!("{}: {e}", self.key(number)));
+                }
             }
+        }
+        // One that cannot be read may well be the one that a note is about.
+        if unread == 0 {
+            broken.extend(against_notes(&notes, &records));
         }
         Ok((records, broken))
     }
