@@ -3,15 +3,24 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::label;
+use super::machine::CLEANUP;
 use super::source::Stop;
-use super::spec::Spec;
+use super::spec::{Spec, TIMEOUT};
 use crate::cloud::copies::{Copies, CopyKind};
 use crate::cloud::{Cloud, CloudError, Target};
 
+fn is_denied(error: &CloudError) -> bool {
+    error.code.contains("AccessDenied") || error.code == "UnauthorizedOperation"
+}
+
+/// Whether a call failed for a reason that says nothing about what it asked about.
+pub fn says_nothing(error: &CloudError) -> bool {
+    is_denied(error) || error.is_transient()
+}
+
 /// A call that failed before anything was made.
 pub fn unseen(what: &str, error: &CloudError) -> Stop {
-    let denied = error.code.contains("AccessDenied") || error.code == "UnauthorizedOperation";
-    let help = denied.then(|| {
+    let help = is_denied(error).then(|| {
         format!(
             "allow {} to the role of the drill; `opsctl iam drill` prints its policy",
             error.operation
@@ -34,6 +43,13 @@ pub async fn account(cloud: &dyn Cloud, target: &Target) -> Result<(), Stop> {
             target.account
         ))),
     }
+}
+
+/// Until when a run that asks for a copy now may be alive, if that is longer than every project takes
+/// for granted.
+pub fn until(spec: &Spec, intent: Timestamp) -> Option<Timestamp> {
+    let most = SignedDuration::try_from(spec.timeout + CLEANUP).ok()?;
+    (spec.timeout > TIMEOUT).then(|| intent.checked_add(most).unwrap_or(Timestamp::MAX))
 }
 
 /// Whether this machine's clock is far from AWS's; then what the record is to say.

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 pub use bucket::Bucket;
 use bucket::Put;
 
+use super::journal::seals;
 use super::record::Record;
 use crate::plan::file::write_atomically;
 
@@ -213,6 +214,15 @@ impl Chain {
                 }
             }
             (Ok(None), None) => {}
+        }
+        // Whoever takes a record away and puts HEAD back forgets the journal of its run.
+        let runs = self.folder.parent().map(|state| state.join("runs"));
+        for (run_id, sandbox, seal) in runs.iter().flat_map(|runs| seals(runs)) {
+            if sandbox == self.sandbox && !records.iter().any(|r| r.sha256 == seal) {
+                broken.push(format!(
+                    "{run_id}: its journal tells of a record that is not there as it was written"
+                ));
+            }
         }
         Verified {
             chain: self.name(),

@@ -14,6 +14,14 @@ const TRIES: u32 = 3;
 /// Most time between two tries.
 const PAUSE: Duration = Duration::from_secs(5);
 
+/// The step of a plan.
+pub fn step(checks: usize) -> String {
+    match checks {
+        1 => "run 1 check".to_owned(),
+        n => format!("run {n} checks"),
+    }
+}
+
 /// Runs them one after the other.
 ///
 /// A check whose connection is lost is tried again. If it is lost each time, and the server answers

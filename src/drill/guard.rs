@@ -54,6 +54,8 @@ pub struct Claim {
     pub proof: Proof,
     /// Of a run on another machine: a younger copy may belong to one that is alive.
     pub older_than: Option<Duration>,
+    /// Until when its run may be alive, where it says so itself.
+    pub until: Option<Timestamp>,
     /// The cluster copy that an instance copy belongs to.
     pub cluster: Option<String>,
 }
@@ -74,6 +76,7 @@ impl Claim {
             source_resource_id: tags.get(label::SOURCE)?.clone(),
             proof: Proof::TagsOnly,
             older_than: Some(older_than),
+            until: tags.get(label::UNTIL).and_then(|t| t.parse().ok()),
             cluster: seen.cluster.clone(),
         })
     }
@@ -361,6 +364,9 @@ fn of_age(
     let born = seen.created.unwrap_or(claim.intent).max(claim.intent);
     let age = now.duration_since(born).max(SignedDuration::ZERO);
     let age = Duration::try_from(age).unwrap_or_default();
+    if let Some(until) = claim.until.filter(|until| now <= *until) {
+        return Err(format!("its run may be alive until {until:.0}"));
+    }
     let (age_text, limit) = (span(seconds(age)), span(seconds(older_than)));
     if age <= older_than {
         return Err(format!(

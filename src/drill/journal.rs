@@ -46,12 +46,20 @@ pub struct CopyThing {
     /// The cluster copy that an instance copy is put into.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster: Option<String>,
+    /// See [`label::UNTIL`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
 }
 
 impl CopyThing {
     /// The tags that it is made with.
     pub fn tags(&self) -> Tags {
-        label::tags(&self.run_id, &self.source_resource_id, self.intent)
+        label::tags(
+            &self.run_id,
+            &self.source_resource_id,
+            self.intent,
+            self.until,
+        )
     }
 
     /// What is claimed of it; `resource_id` is what the call that made it answered.
@@ -69,6 +77,7 @@ impl CopyThing {
                 resource_id: resource_id.map(str::to_owned),
             },
             older_than: None,
+            until: self.until,
             cluster: self.cluster.clone(),
         }
     }
@@ -175,6 +184,38 @@ impl Line {
     }
 }
 
+/// Room for the whole journal of a run, in bytes.
+#[cfg(target_os = "linux")]
+const RESERVED: u64 = 128 << 10;
+
+/// Takes the room on the disk before anything is done: a result that comes while the disk is full has
+/// to be kept all the same.
+///
+/// # Errors
+/// There is no such room.
+#[cfg(target_os = "linux")]
+fn reserve(file: &File) -> std::io::Result<()> {
+    use rustix::fs::{FallocateFlags, fallocate};
+    use rustix::io::Errno;
+    match fallocate(file, FallocateFlags::KEEP_SIZE, 0, RESERVED) {
+        // Not every file system can.
+        Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => Ok(()),
+        Err(e) => Err(e.into()),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn reserve(_: &File) -> std::io::Result<()> {
+    Ok(())
+}
+
+/// Gives back the room that a journal has not needed.
+fn release(file: &File) {
+    if let Err(e) = file.metadata().and_then(|m| file.set_len(m.len())) {
+        tracing::debug!("the room behind the journal: {e}");
+    }
+}
+
 /// An id that sorts by time and that no two runs share.
 pub fn new_run_id() -> String {
     format!(
@@ -195,6 +236,7 @@ impl Journal {
             TryLockError::WouldBlock => std::io::Error::other("the journal is locked"),
             TryLockError::Error(e) => e,
         })?;
+        reserve(&file)?;
         let journal = Journal {
             run_id: run_id.to_owned(),
             path,
@@ -286,8 +328,32 @@ impl Journal {
         self.append(&Line {
             note: Some(json!({"sha256": sha256})),
             ..Line::new("end")
-        })
+        })?;
+        release(&self.file.lock().unwrap_or_else(|e| e.into_inner()));
+        Ok(())
     }
+}
+
+/// The runs in a folder that are over, each with the sandbox that it was in and the seal of its record.
+pub fn seals(folder: &Path) -> Vec<(String, Option<String>, String)> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut out: Vec<(String, Option<String>, String)> = entries
+        .filter_map(|e| {
+            let name = e.file_name().to_string_lossy().into_owned();
+            let run = name.strip_prefix("drill-")?.strip_suffix(".jsonl")?;
+            let text = std::fs::read_to_string(e.path()).ok()?;
+            let lines: Vec<Line> = text
+                .lines()
+                .filter_map(|line| serde_json::from_str(line).ok())
+                .collect();
+            let end = lines.iter().find(|line| line.event == "end")?;
+            let seal = end.note.as_ref()?["sha256"].as_str()?;
+            let sandbox = lines.iter().find_map(|line| line.draft.as_ref())?;
+            (!seal.is_empty()).then(|| (run.to_owned(), sandbox.sandbox.clone(), seal.to_owned()))
+        })
+        .collect();
+    out.sort();
+    out
 }
 
 /// The journal of a run that did not end, and that no process works on any more.
@@ -415,6 +481,7 @@ impl Unfinished {
         text.extend(serde_json::to_vec(&line)?);
         text.push(b'\n');
         self.file.write_all(&text)?;
+        release(&self.file);
         self.file.sync_data()
     }
 }

@@ -14,6 +14,10 @@ pub const SOURCE: &str = "opsctl:drill-source";
 /// When the run noted in its journal that it was about to make the copy, by AWS's clock.
 pub const INTENT: &str = "opsctl:drill-intent";
 
+/// Until when the run may be alive, cleanup included, by AWS's clock; only of runs that may take longer
+/// than others expect, as other projects know nothing of their time limit.
+pub const UNTIL: &str = "opsctl:drill-until";
+
 /// Longest names. Source: API models of RDS (DBInstanceIdentifier) and DynamoDB (TableName).
 fn longest(kind: CopyKind) -> usize {
     match kind {
@@ -58,13 +62,20 @@ pub fn copy_name(kind: CopyKind, source: &str, run_id: &str) -> String {
     }
 }
 
-/// The three tags of a copy, and no others.
-pub fn tags(run_id: &str, source_resource_id: &str, intent: Timestamp) -> Tags {
-    Tags::from_iter([
+/// The three tags of a copy, the one of a run that may take long, and no others.
+pub fn tags(
+    run_id: &str,
+    source_resource_id: &str,
+    intent: Timestamp,
+    until: Option<Timestamp>,
+) -> Tags {
+    let mut tags = Tags::from_iter([
         (RUN.to_owned(), run_id.to_owned()),
         (SOURCE.to_owned(), source_resource_id.to_owned()),
         (INTENT.to_owned(), intent.to_string()),
-    ])
+    ]);
+    tags.extend(until.map(|until| (UNTIL.to_owned(), until.to_string())));
+    tags
 }
 
 #[cfg(test)]

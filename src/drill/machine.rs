@@ -182,7 +182,8 @@ pub async fn run(
     let help = judge(&mut record, &state, end, spec, request);
     record.finished_at = now();
     // From here on the result survives whatever happens to the record.
-    if let Err(e) = journal.draft(&record) {
+    let in_journal = journal.draft(&record);
+    if let Err(e) = &in_journal {
         tracing::warn!("the journal cannot be written: {e}");
     }
     let (result, first) = (record.result, record.reasons.first().cloned());
@@ -205,10 +206,18 @@ pub async fn run(
                 Outcome::Aborted => "could not run to its end",
             };
             let first = first.map_or_else(String::new, |r| format!(" ({r})"));
+            let kept = match in_journal {
+                Ok(()) => format!(
+                    "The journal has it: {}; `opsctl drill gc` writes the record",
+                    journal.path().display()
+                ),
+                Err(e) => format!(
+                    "Neither could the journal ({e}), so nothing but this line has the result: make room, and run the drill again"
+                ),
+            };
             NotRecorded {
                 why: format!(
-                    "it {ended}{first}, and the evidence could not be written: {e}. The journal has it: {}; `opsctl drill gc` writes the record",
-                    journal.path().display()
+                    "it {ended}{first}, and the evidence could not be written: {e}. {kept}"
                 ),
                 result: Some(result),
             }

@@ -10,9 +10,9 @@
 //! ```text
 //! // 1. Before the call that makes it leaves:
 //! let intent = copies.now();                              // AWS's clock
-//! let thing = Thing::Copy(CopyThing { kind, environment, account, region, id, run_id, intent, source, source_resource_id, cluster });
+//! let thing = Thing::Copy(CopyThing { kind, environment, account, region, id, run_id, intent, source, source_resource_id, cluster, until });
 //! context.intent(&thing)?;                                // fsynced
-//! // the call, with label::tags(run_id, source_resource_id, intent) as its tags
+//! // the call, with thing.tags() as its tags
 //! // 2. Its answer has come:
 //! context.journal.made(&id, &resource_id)?;
 //! // 3. In cleanup, whatever happened:

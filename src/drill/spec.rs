@@ -36,9 +36,17 @@ impl SourceId {
             return Err(refuse());
         }
         Ok(match kind {
+            "rds" | "aurora" | "dynamodb" if rest.starts_with("arn:") => {
+                return Err(format!(
+                    "`{text}`: a source is named by its name, not by its ARN"
+                ));
+            }
             "rds" => SourceId::Rds(rest.to_owned()),
             "aurora" => SourceId::Aurora(rest.to_owned()),
             "dynamodb" => SourceId::DynamoDb(rest.to_owned()),
+            "s3-dump" if rest.starts_with("s3://") => {
+                return Err(format!("`{text}`: leave out the `s3://`"));
+            }
             "s3-dump" => {
                 let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
                 if bucket.is_empty() {

@@ -238,14 +238,21 @@ async fn one(thing: &Thing, run: &Unfinished, with: &Sweep<'_>) -> (Option<Lefto
         kept: Some(why),
         removed: false,
     };
+    let of_account = || {
+        let mut places = with.places.iter();
+        places.find(|p| p.target.account == copy.account)
+    };
     let place = with
         .places
         .iter()
-        .find(|p| p.target.environment == copy.environment && p.target.account == copy.account);
+        .find(|p| p.target.environment == copy.environment && p.target.account == copy.account)
+        // The environment may have another name by now: the account is what counts.
+        .or_else(of_account);
     let (Some(cloud), Some(place)) = (with.cloud, place) else {
         let why = format!(
-            "the configuration has no environment `{}` of account {} any more, so it cannot be reached",
-            copy.environment, copy.account
+            "the configuration has no environment of account {} any more, so it cannot be reached; put it back, or see that the copy is gone and remove the journal {}",
+            copy.account,
+            run.path().display()
         );
         return (Some(kept(why)), Vec::new());
     };

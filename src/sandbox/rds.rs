@@ -9,7 +9,7 @@ use rust_decimal::Decimal;
 
 use super::world::Database;
 use crate::config::later::DrillMethod;
-use crate::drill::checks::sql_checks;
+use crate::drill::checks::{self, sql_checks};
 use crate::drill::driver::Driver;
 use crate::drill::folder::{Folder, RunAs, place};
 use crate::drill::journal::Thing;
@@ -167,7 +167,7 @@ impl Source for SandboxRds<'_> {
                 self.copy_id()
             ),
             "wait until it is available".to_owned(),
-            format!("run {} checks", self.spec.checks.len()),
+            checks::step(self.spec.checks.len()),
             "delete the copy and wait until it is gone".to_owned(),
         ];
         self.tools = Some(tools);

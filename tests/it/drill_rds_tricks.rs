@@ -348,6 +348,59 @@ fn notes_in_the_evidence_bucket_know_the_resource_id() {
     assert_eq!(stage.opsctl(&["drill", "verify"]).code, 0);
 }
 
+/// The account is what counts, whatever the environment is called by now.
+#[test]
+fn an_environment_that_was_renamed_is_swept_all_the_same() {
+    let (stage, _) = with_leftover(DRILL);
+    let path = stage.dir.path().join("opsctl.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let renamed = text.replace("[environments.prod]", "[environments.production]");
+    assert_ne!(text, renamed);
+    std::fs::write(&path, renamed).unwrap();
+    let swept = stage.gc(&[]);
+    assert_eq!(swept.code, 0, "{}{}", swept.stdout, swept.stderr);
+    stage.as_before("after gc");
+    assert_eq!(last(&stage)["result"], "aborted");
+}
+
+/// Another project in the account has drills that take a day, and this one knows only its own.
+#[test]
+fn a_long_drill_of_another_project_is_left_alone() {
+    let long = format!("{DRILL}limits = {{ timeout = \"24h\" }}\n");
+    let (stage, copy) = with_leftover(&long);
+    let mut tags: Vec<&str> = copy["TagList"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|t| t["Key"].as_str().unwrap())
+        .collect();
+    tags.sort_unstable();
+    assert_eq!(
+        tags,
+        [
+            "opsctl:drill",
+            "opsctl:drill-intent",
+            "opsctl:drill-source",
+            "opsctl:drill-until"
+        ]
+    );
+    std::fs::remove_dir_all(stage.dir.path().join(".opsctl")).unwrap();
+    let path = stage.dir.path().join("policies/backups.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replace("24h", "1h")).unwrap();
+    for (hours, left) in [(5, 1), (26, 0)] {
+        stage.rds(&json!({"clock": hours * 3600}));
+        let swept = stage.gc(&[]);
+        assert_eq!(swept.code, 0, "{}{}", swept.stdout, swept.stderr);
+        assert_eq!(
+            stage.copies().len(),
+            left,
+            "after {hours} h: {}",
+            swept.stdout
+        );
+    }
+}
+
 #[test]
 fn two_drills_at_once() {
     let stage = Stage::new(6, DRILL, "");

@@ -172,9 +172,8 @@ pub(super) async fn verify(global: &Global, local: bool) -> Outcome {
             "the records in the bucket could not be read: {why}"
         ));
     }
-    // One that waits may as well have been removed from the bucket: somebody has to look.
-    let whole = |v: &Verified| v.broken.is_empty() && v.waiting.is_empty();
-    Ok(match (found.iter().all(whole), unread) {
+    // One that waits was never in the bucket: its note would show.
+    Ok(match (found.iter().all(|v| v.broken.is_empty()), unread) {
         (false, _) => exit::ATTENTION,
         (true, Some(_)) => exit::BLIND,
         (true, None) => exit::OK,

@@ -35,7 +35,8 @@ fn places(all: &[(Target, Vec<Spec>)], searched: &dyn Fn(&Target) -> bool) -> Ve
     // is old when no run of any of them can be alive.
     let longest = specs().map(|s| s.timeout).max().unwrap_or_default();
     let older_than = longest.max(TIMEOUT) + CLEANUP;
-    all.iter()
+    let mut out: Vec<Place> = all
+        .iter()
         .map(|(target, specs)| {
             let mut kinds: Vec<CopyKind> = Vec::new();
             if none {
@@ -55,7 +56,32 @@ fn places(all: &[(Target, Vec<Spec>)], searched: &dyn Fn(&Target) -> bool) -> Ve
                 older_than,
             }
         })
-        .collect()
+        .collect();
+    // What is in an account is looked for once, however many environments share it.
+    for later in 1..out.len() {
+        let (before, rest) = out.split_at_mut(later);
+        let place = &mut rest[0];
+        let same = before.iter_mut().find(|p| {
+            !p.kinds.is_empty()
+                && p.target.account == place.target.account
+                && place
+                    .target
+                    .regions
+                    .iter()
+                    .all(|r| p.target.regions.contains(r))
+        });
+        if let Some(same) = same {
+            let more = std::mem::take(&mut place.kinds);
+            same.kinds.extend(more);
+            same.kinds.sort_by_key(|kind| match kind {
+                CopyKind::Instance => 0,
+                CopyKind::Cluster => 1,
+                CopyKind::Table => 2,
+            });
+            same.kinds.dedup();
+        }
+    }
+    out
 }
 
 /// The scratch server that a drill of an environment names.

@@ -10,7 +10,9 @@ use crate::config::source::Diagnostic;
 use crate::config::values::{Match, Period, Sourced};
 use crate::config::workspace::is_region;
 use crate::drill::expect::Expect;
+use crate::drill::source::Stop;
 use crate::drill::spec::{SourceId, TableCheck};
+use crate::drill::way::leads_to_the_copy;
 use crate::model::Amount;
 
 /// `[backups]`
@@ -286,6 +288,11 @@ impl Drill {
                     "limits.check_timeout is between 1 ms and 24 days".to_owned(),
                 ));
             }
+            // A run without any time fails, and that would be a false word about the backup.
+            let short = std::time::Duration::from_secs(1);
+            if limits.timeout.as_ref().is_some_and(|t| t.0 < short) {
+                out.push(wrong("limits.timeout is at least one second".to_owned()));
+            }
             if limits
                 .cost_usd
                 .as_ref()
@@ -295,6 +302,25 @@ impl Drill {
             }
         }
         let sql = !matches!(id, Ok(SourceId::DynamoDb(_)));
+        if let Some(connect) = &self.connect {
+            let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+            let variable = connect.password_env.as_deref().unwrap_or("A");
+            if variable.is_empty() || !variable.chars().all(plain) {
+                out.push(wrong(
+                    "connect.password_env is the name of an environment variable, not a password"
+                        .to_owned(),
+                ));
+            }
+            if let Err(Stop::CouldNotRun(why, _)) = leads_to_the_copy(&connect.via) {
+                out.push(wrong(why));
+            }
+        }
+        out.extend(self.unused(&id).map(|what| {
+            Diagnostic::warning(
+                origin,
+                format!("drill `{name}`: {what} means nothing for this source"),
+            )
+        }));
         if let Some(scratch) = self.restore.as_ref().and_then(|r| r.scratch.as_ref())
             && !["postgres://", "postgresql://"]
                 .iter()
@@ -329,6 +355,34 @@ impl Drill {
             }
         }
         out
+    }
+}
+
+impl Drill {
+    /// A setting that the source has no use for: somebody may count on it.
+    fn unused(&self, id: &Result<SourceId, String>) -> Option<String> {
+        let restore = self.restore.as_ref();
+        let of_databases = restore.and_then(|r| {
+            [
+                ("instance_class", r.instance_class.is_some()),
+                ("subnet_group", r.subnet_group.is_some()),
+                ("parameter_group", r.parameter_group.is_some()),
+            ]
+            .iter()
+            .find(|(_, given)| *given)
+            .map(|(key, _)| format!("restore.{key}"))
+        });
+        let scratch = restore
+            .and_then(|r| r.scratch.as_ref())
+            .map(|_| "restore.scratch".to_owned());
+        match id {
+            Ok(SourceId::Dump { .. }) => of_databases,
+            Ok(SourceId::DynamoDb(_)) => of_databases
+                .or(scratch)
+                .or_else(|| self.connect.as_ref().map(|_| "connect".to_owned())),
+            Ok(_) => scratch,
+            Err(_) => None,
+        }
     }
 }
 

@@ -384,7 +384,7 @@ impl Bucket<'_> {
                         == tip.as_ref().map(|t| t.sha256.as_str()) =>
                 {
                     waiting.push(format!(
-                        "{} (number {}) is on this machine only: it was not uploaded yet, as the next run does, or it was removed from the bucket",
+                        "{} (number {}) is on this machine only: the next run uploads it",
                         record.run_id, record.sequence
                     ));
                     tip = Some(Link::of(record));

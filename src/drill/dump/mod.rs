@@ -24,7 +24,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 
-use super::checks::sql_checks;
+use super::checks::{self, sql_checks};
 use super::driver::Driver;
 use super::folder::{Folder, RunAs, place};
 use super::journal::Thing;
@@ -350,7 +350,7 @@ impl Source for Dump<'_> {
                 Some(server) => format!("make a database on {}", server.shown()),
             },
             "restore the dump".to_owned(),
-            format!("run {} checks", self.spec.checks.len()),
+            checks::step(self.spec.checks.len()),
             "stop the server and remove everything".to_owned(),
         ];
         let empty = chosen.objects.iter().all(|o| o.bytes == 0);

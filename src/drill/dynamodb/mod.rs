@@ -92,6 +92,7 @@ impl<'a> DynamoDb<'a> {
         // The account once more, right before money is spent; and AWS's clock with it.
         before::account(self.cloud, &self.spec.target).await?;
         let (source, _) = self.prepared()?;
+        let intent = self.copies.now();
         Ok(CopyThing {
             kind: CopyKind::Table,
             environment: target.environment.clone(),
@@ -99,7 +100,8 @@ impl<'a> DynamoDb<'a> {
             region: self.region.clone(),
             id: self.copy_name(),
             run_id: self.run_id.to_owned(),
-            intent: self.copies.now(),
+            intent,
+            until: before::until(self.spec, intent),
             source: self.name.clone(),
             source_resource_id: source.id.clone(),
             cluster: None,

@@ -239,7 +239,7 @@ impl DynamoDb<'_> {
                 self.copy_name()
             ),
             "tag the copy as a drill's, and wait until it is ACTIVE".to_owned(),
-            format!("run {} checks", checks.len()),
+            crate::drill::checks::step(checks.len()),
             "delete the copy and wait until it is gone".to_owned(),
         ];
         let out = Preflight {

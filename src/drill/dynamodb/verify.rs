@@ -11,7 +11,7 @@ use rust_decimal::Decimal;
 use super::time::time_of;
 use crate::cloud::tables::{Item, Scan, Table, Tables};
 use crate::cloud::{CloudError, Target};
-use crate::drill::before::unseen;
+use crate::drill::before::{says_nothing, unseen};
 use crate::drill::machine::span;
 use crate::drill::record::{CheckRecord, seconds, seconds_between};
 use crate::drill::source::{Context, Stop};
@@ -99,6 +99,7 @@ pub async fn run_checks(
     };
     let read_in = began.elapsed();
     let mut out = Vec::new();
+    let (mut blind, mut unseen_checks) = (None, 0);
     for check in checks {
         let began = Instant::now();
         let (sql, expect, held) = match check {
@@ -118,7 +119,16 @@ pub async fn run_checks(
         };
         let (actual, passed, error) = match held {
             Ok((actual, passed)) => (Some(actual), passed, None),
-            Err(e) => (None, false, Some(e)),
+            Err(Why::Data(e)) => (None, false, Some(e)),
+            Err(Why::Unseen(stop)) => {
+                let Stop::CouldNotRun(e, _) = &stop else {
+                    return Err(stop);
+                };
+                let error = e.clone();
+                blind.get_or_insert(stop);
+                unseen_checks += 1;
+                (None, false, Some(error))
+            }
         };
         out.push(CheckRecord {
             sql,
@@ -129,7 +139,12 @@ pub async fn run_checks(
             error,
         });
     }
-    Ok(out)
+    // A failure that is known stays one, whatever else could not be seen.
+    let failed = out.iter().filter(|c: &&CheckRecord| !c.passed).count();
+    match blind {
+        Some(stop) if failed == unseen_checks => Err(stop),
+        _ => Ok(out),
+    }
 }
 
 /// The attributes that hold times, each once.
@@ -219,15 +234,39 @@ impl Pass {
 
 /// The check, what is expected, and what was found: the value and whether it holds, or why there is
 /// none.
-type Held = (String, String, Result<(String, bool), String>);
+type Held = (String, String, Result<(String, bool), Why>);
+
+/// Why a check has no value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Why {
+    /// It says something about the data.
+    Data(String),
+    /// A call failed, and that says nothing about the data.
+    Unseen(Stop),
+}
+
+impl From<&str> for Why {
+    fn from(why: &str) -> Why {
+        Why::Data(why.to_owned())
+    }
+}
+
+impl Why {
+    fn of(what: &str, error: &CloudError) -> Why {
+        match says_nothing(error) {
+            true => Why::Unseen(unseen(what, error)),
+            false => Why::Data(format!("{what}: {error}")),
+        }
+    }
+}
 
 type Read<'a> = Option<&'a Result<Pass, CloudError>>;
 
-fn passed(pass: Read<'_>) -> Result<&Pass, String> {
+fn passed(pass: Read<'_>) -> Result<&Pass, Why> {
     match pass {
         Some(Ok(pass)) => Ok(pass),
-        Some(Err(e)) => Err(format!("the copy cannot be read: {e}")),
-        None => Err("the copy was not read".to_owned()),
+        Some(Err(e)) => Err(Why::of("the copy cannot be read", e)),
+        None => Err("the copy was not read".into()),
     }
 }
 
@@ -245,7 +284,7 @@ fn items(source: Option<&Table>, pass: Read<'_>, within: Decimal) -> Held {
     let within_text = within.normalize();
     let Some(source) = source else {
         let expect = format!("within {within_text}% of the source's");
-        return (name, expect, Err("the source is gone".to_owned()));
+        return (name, expect, Err("the source is gone".into()));
     };
     let expect = format!("within {within_text}% of the source's {}", source.items);
     let held = passed(pass).and_then(|pass| {
@@ -255,7 +294,7 @@ fn items(source: Option<&Table>, pass: Read<'_>, within: Decimal) -> Held {
         if found == 0 && source.items == 0 {
             return Err(
                 "cannot be told: DynamoDB counts 0 items in the source and the copy is empty"
-                    .to_owned(),
+                    .into(),
             );
         }
         Ok(match off(found, source.items) {
@@ -275,17 +314,17 @@ fn newest(attribute: &str, max_age: Duration, pass: Read<'_>, now: Timestamp) ->
     let held = passed(pass).and_then(|pass| {
         let seen = pass.newest.get(attribute).cloned().unwrap_or_default();
         let Some(at) = seen.newest else {
-            return Err(match (pass.items, seen.odd) {
+            return Err(Why::Data(match (pass.items, seen.odd) {
                 (0, _) => "the copy has no items".to_owned(),
                 (n, 0) => format!("none of its {n} items has `{attribute}`"),
                 (_, odd) => format!("{odd} items have `{attribute}`, and none of them holds a time"),
-            });
+            }));
         };
         let ahead = at.duration_since(now);
         if Duration::try_from(ahead).is_ok_and(|ahead| ahead > AHEAD) {
-            return Err(format!(
+            return Err(Why::Data(format!(
                 "the newest is {at:.0}, which is in the future: it tells nothing about the age of the data"
-            ));
+            )));
         }
         let age = seconds_between(at, now);
         let mut text = format!("{at:.0}, {} old", span(age));
@@ -314,9 +353,9 @@ async fn sample(
         let source = source.ok_or("the source is gone")?;
         let drawn = draw(reading, target, source, keys, with_time)
             .await
-            .map_err(|e| format!("the source cannot be sampled: {e}"))?;
+            .map_err(|e| Why::of("the source cannot be sampled", &e))?;
         if drawn.is_empty() {
-            return Err("the source has no items that the copy could have".to_owned());
+            return Err("the source has no items that the copy could have".into());
         }
         let mut there = 0;
         for batch in drawn.chunks(BATCH) {
@@ -324,7 +363,7 @@ async fn sample(
                 .tables
                 .present(target, &reading.region, &reading.copy, batch)
                 .await
-                .map_err(|e| format!("the copy cannot be read: {e}"))?;
+                .map_err(|e| Why::of("the copy cannot be read", &e))?;
             there += found.iter().filter(|f| **f).count();
         }
         let gone = drawn.len() - there;
@@ -403,6 +442,12 @@ async fn draw(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl Why {
+        fn contains(&self, part: &str) -> bool {
+            matches!(self, Why::Data(why) if why.contains(part))
+        }
+    }
 
     fn pass(items: u64, newest: Option<&str>, odd: u64) -> Result<Pass, CloudError> {
         let seen = Seen {

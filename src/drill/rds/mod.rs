@@ -148,6 +148,7 @@ impl<'a> Rds<'a> {
         // The account once more, right before money is spent; and AWS's clock with it.
         before::account(self.cloud, target).await?;
         let (source, ..) = self.prepared()?;
+        let intent = self.copies.now();
         Ok(CopyThing {
             kind,
             environment: target.environment.clone(),
@@ -155,7 +156,8 @@ impl<'a> Rds<'a> {
             region: self.region.clone(),
             id: id.to_owned(),
             run_id: self.run_id.to_owned(),
-            intent: self.copies.now(),
+            intent,
+            until: before::until(self.spec, intent),
             source: self.name.clone(),
             source_resource_id: source.resource_id.clone(),
             cluster,

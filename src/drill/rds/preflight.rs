@@ -8,6 +8,7 @@ use crate::cloud::copies::CopyKind;
 use crate::cloud::databases::{Database, DatabaseSnapshot, Point};
 use crate::config::later::DrillMethod;
 use crate::drill::before::{self, unseen};
+use crate::drill::checks;
 use crate::drill::driver::Driver;
 use crate::drill::price;
 use crate::drill::record::{RecoveryPoint, SourceRecord, seconds_between, to_millis};
@@ -77,9 +78,14 @@ impl Rds<'_> {
         }
         let regions = target.regions.join(", ");
         if found.len() > 1 {
+            let there: Vec<&str> = found.iter().map(|(region, _)| region.as_str()).collect();
             return Err(Stop::CouldNotRun(
-                format!("{} is in more than one region: {regions}", self.spec.source),
-                Some("name one region for this environment's drill".to_owned()),
+                format!(
+                    "{} is in more than one region: {}",
+                    self.spec.source,
+                    there.join(", ")
+                ),
+                Some("--region names one of them".to_owned()),
             ));
         }
         let Some((region, database)) = found.pop() else {
@@ -416,7 +422,7 @@ impl Rds<'_> {
             if self.own_password().is_none() {
                 steps.push("set a random master password on the copy".to_owned());
             }
-            steps.push(format!("run {} checks", self.spec.checks.len()));
+            steps.push(checks::step(self.spec.checks.len()));
         }
         steps.push("delete the copy and wait until it is gone".to_owned());
         let out = Preflight {

@@ -35,6 +35,7 @@ fn thing() -> CopyThing {
         source: "orders".to_owned(),
         source_resource_id: "db-SOURCE".to_owned(),
         cluster: None,
+        until: None,
     }
 }
 
@@ -163,6 +164,15 @@ fn without_a_journal_tags_name_and_age_decide() {
     assert_eq!(failing(&old, &ours, "123456789012"), [""; 0]);
     let young = claim(&ours, 3).unwrap();
     assert_eq!(failing(&young, &ours, "123456789012"), [AGE]);
+    // Of another project, whose drills take longer than those of this one.
+    let long = CopyThing {
+        until: Some(at("2026-11-23T22:00:00Z")),
+        ..thing()
+    };
+    let mut others = seen();
+    others.tags = Observed::Known(long.tags());
+    let theirs = claim(&others, 1).unwrap();
+    assert_eq!(failing(&theirs, &others, "123456789012"), [AGE]);
     // A production database that begins like one of ours, and one that took over our tags.
     let mut plain = seen();
     plain.tags = Observed::Known(Default::default());

@@ -57,12 +57,14 @@ fn one(context: &Context, lines: &mut Lines, view: &DrillView) {
         "{} ({}, {})",
         record.drill, record.environment, record.source.id
     );
-    let headline = match record.reasons.first() {
+    // What there is to say about a passed one is not why it passed.
+    let why = record.reasons.first().filter(|_| !record.passed());
+    let headline = match why {
         Some(reason) => format!("{word}  {name}: {reason}"),
         None => format!("{word}  {name}"),
     };
     context.wrapped(lines, 0, &escape(&headline), paint);
-    for reason in record.reasons.iter().skip(1) {
+    for reason in record.reasons.iter().skip(usize::from(why.is_some())) {
         context.wrapped(lines, 2, &escape(reason), paint);
     }
     if let Some(help) = &view.help {
@@ -143,7 +145,10 @@ fn facts(context: &Context, lines: &mut Lines, record: &Record) {
                 span(took),
                 match record.recovery_seconds() {
                     Some(_) => objective(record.objective.rto_seconds),
-                    None => ": nothing was proven".to_owned(),
+                    None if record.checks.iter().any(|c| !c.passed) => {
+                        ": nothing was proven".to_owned()
+                    }
+                    None => String::new(),
                 }
             ),
         ));
