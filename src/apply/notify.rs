@@ -50,7 +50,7 @@ pub enum Wanted {
 /// Reads `sns:ARN`, `slack`, `url` or a URL; nothing stands for what `[notify]` says.
 ///
 /// # Errors
-/// What it should have been.
+/// What it should have been; without the text, which may be a secret that lacks its `https://`.
 pub fn parse(text: &str) -> Result<Wanted, String> {
     match text {
         "" => Ok(Wanted::Configured),
@@ -62,7 +62,7 @@ pub fn parse(text: &str) -> Result<Wanted, String> {
         other => match other.strip_prefix("sns:") {
             Some(arn) if is_topic_arn(arn) => Ok(Wanted::Topic(arn.to_owned())),
             Some(_) => Err("sns: takes the ARN of a topic, e.g. sns:arn:aws:sns:eu-west-1:123456789012:ops".to_owned()),
-            None => Err("a target is sns:TOPIC-ARN, slack, url or https://…; names of audits stand before --notify".to_owned()),
+            None => Err("a target is sns:TOPIC-ARN, slack, url or https://… (with %2C for a comma, as commas separate targets); names of audits stand before --notify".to_owned()),
         },
     }
 }
@@ -88,6 +88,17 @@ impl Channel {
             Channel::Url(secret) => format!("url ({})", secret.host()),
         }
     }
+
+    /// What its memory is filed under: tells receivers apart without telling who they are.
+    fn key(&self) -> String {
+        let mut digest = match self {
+            Channel::Topic { arn, .. } => fingerprint(["sns", arn]),
+            Channel::Slack(secret) => fingerprint(["slack", &secret.0]),
+            Channel::Url(secret) => fingerprint(["url", &secret.0]),
+        };
+        digest.truncate(12);
+        digest
+    }
 }
 
 /// What is told.
@@ -95,7 +106,7 @@ impl Channel {
 pub struct Notice {
     /// `audit` or `drill`.
     pub what: &'static str,
-    /// `pass`, `fail`, `incomplete`.
+    /// `pass`, `fail`, `incomplete`, `error`.
     pub outcome: String,
     /// Somebody has to look.
     pub attention: bool,
@@ -127,64 +138,78 @@ pub fn fingerprint<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
 pub struct Told {
     /// Names of the targets that took it; in the sandbox those that would have been told.
     pub sent: Vec<String>,
-    /// Why nobody was told although somebody could have been.
-    pub quiet: Option<String>,
+    /// Names of those that were not told, as it is no news to them or not asked for.
+    pub quiet: Vec<String>,
+    /// Why those were not told.
+    pub quiet_because: &'static str,
     /// What went wrong, by target.
     pub failed: Vec<String>,
     /// What is not as it should be, and changes nothing.
     pub warnings: Vec<String>,
 }
 
-/// Decides, and tells everybody once.
+/// Decides for each channel, and tells it once. A channel may come with the reason why it cannot be
+/// told: that is a failure each time that there is something to tell.
 pub async fn tell(
     cloud: &dyn Cloud,
     memory: &Memory<'_>,
-    channels: &[Channel],
+    channels: &[(Channel, Option<String>)],
     on: NotifyOn,
     notice: &Notice,
     at: jiff::Timestamp,
 ) -> Told {
-    let mut told = Told::default();
-    let last = memory.last(notice).await.unwrap_or_else(|why| {
-        // Better twice than not at all.
-        told.warnings.push(format!(
-            "the last result could not be read, so this counts as a change: {why}"
-        ));
-        None
-    });
-    let changed = last
-        .as_ref()
-        .is_none_or(|l| l.fingerprint != notice.fingerprint);
-    told.quiet = match on {
-        NotifyOn::Always => None,
-        NotifyOn::Change if changed => None,
-        NotifyOn::Change => Some("the result is the same as the last time".to_owned()),
-        NotifyOn::Attention if notice.attention => None,
-        NotifyOn::Attention => Some("nothing needs attention".to_owned()),
+    let mut told = Told {
+        quiet_because: match on {
+            NotifyOn::Attention => "nothing needs attention",
+            _ => "the result is the same as the last time",
+        },
+        ..Told::default()
     };
-    if told.quiet.is_none() {
-        for channel in channels {
-            if memory.sandbox.is_some() {
-                told.sent.push(channel.name());
-                continue;
-            }
-            match send(cloud, channel, notice, changed, at).await {
-                Ok(()) => told.sent.push(channel.name()),
-                Err(why) => told.failed.push(format!("{}: {why}", channel.name())),
-            }
+    for (channel, refused) in channels {
+        let last = memory.last(notice, channel).await.unwrap_or_else(|why| {
+            // Better twice than not at all.
+            told.warn(format!(
+                "the last result could not be read, so this counts as a change: {why}"
+            ));
+            None
+        });
+        let changed = last.is_none_or(|l| l.fingerprint != notice.fingerprint);
+        let wanted = match on {
+            NotifyOn::Always => true,
+            NotifyOn::Change => changed,
+            NotifyOn::Attention => notice.attention,
+        };
+        if !wanted {
+            told.quiet.push(channel.name());
+            continue;
+        }
+        let answer = match refused {
+            Some(why) => Err(why.clone()),
+            None if memory.sandbox.is_some() => Ok(()),
+            None => send(cloud, channel, notice, changed, at).await,
+        };
+        if let Err(why) = answer {
+            // Not kept: it is still news the next time.
+            told.failed.push(format!("{}: {why}", channel.name()));
+            continue;
+        }
+        told.sent.push(channel.name());
+        if changed && let Err(why) = memory.keep(notice, channel, at).await {
+            told.warn(format!(
+                "the result could not be kept, so the next one counts as a change: {why}"
+            ));
         }
     }
-    // What somebody was not told is still news the next time.
-    if changed
-        && !told.sent.is_empty()
-        && told.failed.is_empty()
-        && let Err(why) = memory.keep(notice, at).await
-    {
-        told.warnings.push(format!(
-            "the result could not be kept, so the next one counts as a change: {why}"
-        ));
-    }
     told
+}
+
+impl Told {
+    /// The same bucket fails in the same way for each channel.
+    fn warn(&mut self, text: String) {
+        if !self.warnings.contains(&text) {
+            self.warnings.push(text);
+        }
+    }
 }
 
 /// ASCII without control characters, at most 100. Source: SNS API reference, Publish.
@@ -326,6 +351,20 @@ mod tests {
         );
         assert!(subject(&"x".repeat(300)).len() <= SUBJECT);
         assert_eq!(for_slack("<!channel> & co"), "&lt;!channel&gt; &amp; co");
+    }
+
+    #[test]
+    fn receivers_are_told_apart_without_being_told() {
+        let open = |url: &str| Secret::new(url).unwrap();
+        let key = Channel::Slack(open("https://hooks.slack.com/services/T0/B0/S3CR3T")).key();
+        assert_eq!(key.len(), 12);
+        assert!(key.chars().all(|c| c.is_ascii_hexdigit()), "{key}");
+        for other in [
+            Channel::Slack(open("https://hooks.slack.com/services/T0/B0/OTHER")),
+            Channel::Url(open("https://hooks.slack.com/services/T0/B0/S3CR3T")),
+        ] {
+            assert_ne!(other.key(), key);
+        }
     }
 
     #[test]

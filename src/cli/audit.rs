@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::audit_cost::{self, CostArgs, CostAudit};
 use super::context::Interrupt;
-use super::notify::{Notifier, NotifyArgs};
+use super::notify::{Attempt, Notifier, NotifyArgs};
 use super::session::{self, Session, target_glob};
 use super::{Failure, Format, Global, Outcome, exit};
 use crate::apply::notify::{self, Notice};
@@ -77,32 +77,87 @@ fn severities() -> impl TypedValueParser<Value = Severity> {
 
 pub async fn run(global: &Global, args: &AuditArgs) -> Outcome {
     let interrupt = Interrupt::listen();
-    let baseline = args.baseline.as_deref().map(read_baseline).transpose()?;
     let session = Session::open(global)?;
     let notifier = Notifier::new(&args.notify, &session)?;
     if args.cost.explain {
         return explain(global, args, &session);
     }
-    let audited = audit(global, args, &session, baseline.as_ref(), &interrupt).await;
+    let audited = audit(global, args, &session, &interrupt).await;
     if let Some(code) = interrupt.code() {
         global.say("interrupted; nothing was changed");
         return Ok(code);
     }
-    let audit = audited?;
-    emit(global, &audit)?;
+    let audit = match audited {
+        Ok(audit) => audit,
+        Err(failure) => {
+            if let Some(notifier) = &notifier {
+                let attempt = attempt(global, args, &session, &failure);
+                notifier.could_not_run(global, &session, attempt).await;
+            }
+            return Err(failure);
+        }
+    };
+    let written = emit(global, &audit);
     let code = match audit.summary.outcome {
         Verdict::Pass => exit::OK,
         Verdict::Fail => exit::ATTENTION,
         Verdict::Incomplete => exit::BLIND,
     };
-    Ok(match notifier {
+    let code = match notifier {
         Some(notifier) => {
             notifier
                 .tell(global, &session, &notice(global, &audit), code)
                 .await
         }
         None => code,
-    })
+    };
+    // Whom a full disk keeps from the page is told nevertheless.
+    written.map(|()| code)
+}
+
+/// What tells one question from another; the same whether it was answered or not.
+fn scope(global: &Global, environments: &BTreeSet<&str>, controls: &[Control]) -> String {
+    let controls: Vec<&str> = controls.iter().map(|c| c.as_str()).collect();
+    format!(
+        "{environments:?} {controls:?} {:?} {:?}",
+        global.regions, global.target
+    )
+}
+
+/// What is told of an audit that came to no result.
+fn attempt<'a>(
+    global: &Global,
+    args: &AuditArgs,
+    session: &Session,
+    failure: &'a Failure,
+) -> Attempt<'a> {
+    let environments = session.environments(global, None).unwrap_or_default();
+    // A mistake in the question itself: all that is known of it is how it was put.
+    let controls = chosen(global, args, &environments).unwrap_or_else(|_| args.names.clone());
+    let mut names: BTreeSet<&str> = environments
+        .iter()
+        .map(|(t, _)| t.environment.as_str())
+        .collect();
+    if names.is_empty() {
+        names = global.environments.iter().map(String::as_str).collect();
+    }
+    let of = |all: Vec<&str>, none: &str| match all.is_empty() {
+        true => none.to_owned(),
+        false => all.join(", "),
+    };
+    Attempt {
+        what: "audit",
+        of: format!(
+            "{} ({})",
+            of(names.iter().copied().collect(), "all environments"),
+            of(
+                controls.iter().map(|c| c.as_str()).collect(),
+                "all controls"
+            )
+        ),
+        scope: scope(global, &names, &controls),
+        failure,
+    }
 }
 
 /// What is told of an audit. Another result is one with other findings, or another view of them.
@@ -126,16 +181,12 @@ fn notice(global: &Global, audit: &Audit) -> Notice {
         .map(|g| format!("{} {}", g.environment, g.operation));
     parts.extend(unseen.collect::<BTreeSet<_>>());
     let environments: BTreeSet<&str> = audit.scope.iter().map(|s| s.environment.as_str()).collect();
-    let controls: Vec<&str> = audit.controls.iter().map(|c| c.as_str()).collect();
     Notice {
         what: "audit",
         outcome: outcome.to_owned(),
         attention: audit.summary.outcome != Verdict::Pass,
         lines: render::notice::audit(audit),
-        scope: format!(
-            "{environments:?} {controls:?} {:?} {:?}",
-            global.regions, global.target
-        ),
+        scope: scope(global, &environments, &audit.controls),
         fingerprint: notify::fingerprint(parts.iter().map(String::as_str)),
     }
 }
@@ -214,9 +265,9 @@ async fn audit(
     global: &Global,
     args: &AuditArgs,
     session: &Session,
-    baseline: Option<&Baseline>,
     interrupt: &Interrupt,
 ) -> Result<Audit, Failure> {
+    let baseline = args.baseline.as_deref().map(read_baseline).transpose()?;
     let environments = session.environments(global, None)?;
     let only = target_glob(global)?;
     let controls = chosen(global, args, &environments)?;
@@ -253,7 +304,7 @@ async fn audit(
             controls: &controls,
             only: only.as_ref(),
             fail_on: args.fail_on,
-            baseline,
+            baseline: baseline.as_ref(),
             allow_incomplete: args.allow_incomplete,
             api: session.cloud.meter().snapshot(),
         },

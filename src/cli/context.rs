@@ -94,6 +94,21 @@ pub async fn says_yes(question: String, interrupt: &Interrupt) -> bool {
     }
 }
 
+const SPINNER: &str = "{spinner} {msg} {elapsed:.dim}";
+const BAR: &str = "{msg} {bar:30} {pos}/{len} {per_sec:.dim} {elapsed:.dim}";
+
+fn coloured(global: &Global) -> bool {
+    global.colour_on(std::io::stderr().is_terminal())
+}
+
+/// A template as it is written with colour; the bar itself asks neither for --color nor NO_COLOR.
+fn template(text: &str, coloured: bool) -> String {
+    match coloured {
+        true => text.to_owned(),
+        false => text.replace(":.dim", ""),
+    }
+}
+
 /// A line on a terminal's stderr that shows what is going on; nothing elsewhere.
 pub struct Progress {
     bar: ProgressBar,
@@ -104,19 +119,14 @@ impl Progress {
         Progress::with(
             global,
             ProgressBar::new_spinner(),
-            "{spinner} {msg} {elapsed:.dim}",
+            &template(SPINNER, coloured(global)),
             text,
         )
     }
 
     pub fn bar(global: &Global, total: u64, text: &str) -> Progress {
         let bar = ProgressBar::new(total);
-        Progress::with(
-            global,
-            bar,
-            "{msg} {bar:30} {pos}/{len} {per_sec:.dim} {elapsed:.dim}",
-            text,
-        )
+        Progress::with(global, bar, &template(BAR, coloured(global)), text)
     }
 
     fn with(global: &Global, bar: ProgressBar, template: &str, text: &str) -> Progress {
@@ -145,5 +155,20 @@ impl Progress {
 impl Drop for Progress {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_colour_the_spinner_has_none() {
+        for text in [SPINNER, BAR] {
+            assert!(template(text, true).contains(":.dim"));
+            let plain = template(text, false);
+            assert!(!plain.contains(":."), "{plain}");
+            assert!(plain.contains("{msg}") && plain.contains("{elapsed}"));
+        }
     }
 }

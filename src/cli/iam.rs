@@ -3,12 +3,13 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::session::{Session, want};
 use super::{Failure, Format, Global, Outcome, exit};
 use crate::cloud::Target;
 use crate::config::Resolved;
+use crate::drill::spec::Spec;
 use crate::iam::facts::Facts;
 use crate::iam::policy::{Because, INLINE_LIMIT, MANAGED_LIMIT, PER_ROLE, Policy, because, policy};
 use crate::iam::trust::Trust;
@@ -63,10 +64,16 @@ pub fn run(global: &Global, args: &IamArgs) -> Outcome {
     let session = Session::open(global)?;
     let environments = session.environments(global, None)?;
     if let Some(dir) = &args.out_dir {
+        // All of them before anything is written: what is refused leaves nothing behind.
+        let all: Result<Vec<Documents>, Failure> = environments
+            .iter()
+            .map(|(target, resolved)| documents(global, args, &session, target, resolved))
+            .collect();
+        let all = all?;
         std::fs::create_dir_all(dir)
             .map_err(|e| Failure::new(format!("{}: {e}", dir.display())))?;
-        for (target, resolved) in &environments {
-            write(global, args, &session, dir, target, resolved)?;
+        for documents in &all {
+            write(global, dir, documents)?;
         }
         return Ok(exit::OK);
     }
@@ -91,7 +98,13 @@ pub fn run(global: &Global, args: &IamArgs) -> Outcome {
         return Ok(exit::OK);
     }
     if args.explain {
-        explain(global, &because(args.role, &facts))?;
+        explain(
+            global,
+            args.role,
+            target,
+            resolved,
+            &because(args.role, &facts),
+        )?;
         return Ok(exit::OK);
     }
     let policy = whole(args.role, &facts)?;
@@ -127,6 +140,9 @@ fn own_facts(
     resolved: &Resolved,
 ) -> Result<Facts, Failure> {
     let mut facts = facts(global, args.role, session, target, resolved)?;
+    if args.role == Role::Drill && !facts.parts.contains(&Part::Drill) {
+        without_drills(global, session, &facts)?;
+    }
     if let Some(name) = &args.role_name {
         facts.role = Some(facts.arn("iam", "", &format!("role/{name}")));
         facts.parts.insert(Part::Simulate);
@@ -161,6 +177,51 @@ pub fn facts(
     Facts::new(target, resolved, session.workspace()?, &controls, &want).map_err(Failure::new)
 }
 
+/// An environment without drills of its own is only of use to the drills of others: it keeps their
+/// evidence, or has the topic that is told.
+fn without_drills(global: &Global, session: &Session, facts: &Facts) -> Result<(), Failure> {
+    let everywhere = Global {
+        environments: Vec::new(),
+        regions: Vec::new(),
+        ..global.clone()
+    };
+    let mut others = Vec::new();
+    for (target, resolved) in &session.environments(&everywhere, None)? {
+        if !Spec::all(target, resolved)
+            .map_err(Failure::new)?
+            .is_empty()
+        {
+            others.push(target.environment.clone());
+        }
+    }
+    let environment = &facts.environment;
+    let does: Vec<&str> = [
+        (Part::Evidence, "keeps their evidence"),
+        (Part::Notify, "has a topic that is told their results"),
+    ]
+    .into_iter()
+    .filter_map(|(part, what)| facts.parts.contains(&part).then_some(what))
+    .collect();
+    if others.is_empty() || does.is_empty() {
+        let help = match others.is_empty() {
+            true => {
+                "no drill is configured: [backups.drill.NAME] in policies/backups.toml".to_owned()
+            }
+            false => format!("there are drills in {}", others.join(", ")),
+        };
+        return Err(Failure::new(format!(
+            "{environment} has no drills, so it needs no permission for them"
+        ))
+        .help(help));
+    }
+    global.say(&format!(
+        "{environment} has no drills of its own; this is for those of {}: it {}",
+        others.join(", "),
+        does.join(" and ")
+    ));
+    Ok(())
+}
+
 /// A policy that grants something.
 fn whole(role: Role, facts: &Facts) -> Result<Policy, Failure> {
     let policy = policy(role, facts);
@@ -170,11 +231,7 @@ fn whole(role: Role, facts: &Facts) -> Result<Policy, Failure> {
             facts.environment,
             role.as_str()
         ));
-        return Err(match role {
-            Role::Drill => failure
-                .help("no drill is configured: [backups.drill.NAME] in policies/backups.toml"),
-            _ => failure.help("none of the controls in question has a policy at this stage"),
-        });
+        return Err(failure.help("none of the controls in question has a policy at this stage"));
     }
     Ok(policy)
 }
@@ -229,16 +286,22 @@ fn plain(name: &str) -> String {
         .collect()
 }
 
-fn write(
+/// What is written for one environment.
+struct Documents {
+    /// What the names of its files begin with.
+    stem: String,
+    /// Names and texts.
+    files: Vec<(String, String)>,
+}
+
+fn documents(
     global: &Global,
     args: &IamArgs,
     session: &Session,
-    dir: &Path,
     target: &Target,
     resolved: &Resolved,
-) -> Result<(), Failure> {
+) -> Result<Documents, Failure> {
     let facts = own_facts(global, args, session, target, resolved)?;
-    // Before anything is written.
     let trust = match &args.trust {
         Some(trust) => Some(trust_policy(args.role, trust, target, &facts)?),
         None => None,
@@ -263,30 +326,34 @@ fn write(
             target.environment
         ));
     }
-    let mut written = BTreeSet::new();
-    let mut file = |name: String, text: String| -> Result<(), Failure> {
-        let path = dir.join(&name);
-        write_atomically(&path, text.as_bytes())
-            .map_err(|e| Failure::new(format!("{}: {e}", path.display())))?;
-        global.say(&format!("written: {}", path.display()));
-        written.insert(name);
-        Ok(())
-    };
+    let mut files = Vec::new();
     let several = parts.len() > 1;
     for (i, part) in parts.iter().enumerate() {
         let name = match several {
             true => format!("{stem}-{}.json", i + 1),
             false => format!("{stem}.json"),
         };
-        file(name, pretty(part))?;
+        files.push((name, pretty(part)));
     }
     if let Some(trust) = &trust {
-        file(format!("{stem}-trust.json"), pretty(trust))?;
+        files.push((format!("{stem}-trust.json"), pretty(trust)));
+    }
+    Ok(Documents { stem, files })
+}
+
+fn write(global: &Global, dir: &Path, documents: &Documents) -> Result<(), Failure> {
+    let mut written = BTreeSet::new();
+    for (name, text) in &documents.files {
+        let path = dir.join(name);
+        write_atomically(&path, text.as_bytes())
+            .map_err(|e| Failure::new(format!("{}: {e}", path.display())))?;
+        global.say(&format!("written: {}", path.display()));
+        written.insert(name.as_str());
     }
     for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         let numbered = name
-            .strip_prefix(&stem)
+            .strip_prefix(&documents.stem)
             .and_then(|rest| rest.strip_suffix(".json"))
             .is_some_and(|rest| {
                 rest.is_empty()
@@ -294,7 +361,7 @@ fn write(
                         .strip_prefix('-')
                         .is_some_and(|n| n.parse::<u32>().is_ok())
             });
-        if numbered && !written.contains(&name) {
+        if numbered && !written.contains(name.as_str()) {
             global.say(&format!(
                 "warning: {} is of an earlier run and no longer part of the policy",
                 dir.join(&name).display()
@@ -304,9 +371,27 @@ fn write(
     Ok(())
 }
 
-fn explain(global: &Global, all: &[Because]) -> Result<(), Failure> {
+fn explain(
+    global: &Global,
+    role: Role,
+    target: &Target,
+    resolved: &Resolved,
+    all: &[Because],
+) -> Result<(), Failure> {
     if global.format == Format::Json {
-        return global.emit_json(&all);
+        let mut document = super::json_head("iam-explain");
+        let places = target.regions.iter().map(|region| {
+            json!({
+                "environment": target.environment,
+                "account": target.account,
+                "region": region,
+                "stage": resolved.stage.name.value,
+            })
+        });
+        document["scope"] = places.collect();
+        document["purpose"] = role.as_str().into();
+        document["actions"] = json!(all);
+        return global.emit_json(&document);
     }
     let mut out = String::new();
     let markdown = global.format == Format::Markdown;
@@ -335,5 +420,5 @@ fn explain(global: &Global, all: &[Because]) -> Result<(), Failure> {
             }
         });
     }
-    global.emit(&out)
+    global.show(&out)
 }

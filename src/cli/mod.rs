@@ -294,6 +294,15 @@ impl Failure {
         self
     }
 
+    /// In one line, for those who do not see the files.
+    pub fn told(&self) -> String {
+        let first = self.diagnostics.iter().find_map(|found| found.1.first());
+        match first {
+            Some(first) => format!("the files cannot be used: {}", first.message),
+            None => self.message.clone(),
+        }
+    }
+
     pub fn files(loaded: Loaded, diagnostics: Vec<Diagnostic>) -> Self {
         Failure::in_files(Box::new((loaded, diagnostics)))
     }

@@ -1,6 +1,7 @@
 //! `--notify` of audits and drills.
 
 use clap::Args;
+use clap::builder::TypedValueParser;
 
 use super::evidence;
 use super::session::{Session, guard, target};
@@ -9,18 +10,43 @@ use crate::apply::notify::{self, Channel, Memory, Notice, SLACK, Secret, URL, Wa
 use crate::cloud::Target;
 use crate::config::workspace::{NotifyOn, Workspace};
 use crate::model::Arn;
+use crate::render;
 
 #[derive(Debug, Clone, Args)]
 pub struct NotifyArgs {
     /// Tell the result in three lines: sns:TOPIC-ARN, slack (the webhook in OPSCTL_SLACK_WEBHOOK), url
     /// (the address in OPSCTL_NOTIFY_URL) or https://…; repeatable. Without a value: whom [notify] of
     /// opsctl.toml names. What cannot be told is a warning, and exit code 1 where it would have been 0
-    #[arg(long, value_name = "TARGET", env = "OPSCTL_NOTIFY", num_args = 0..=1, default_missing_value = "", value_delimiter = ',', value_parser = notify::parse)]
+    #[arg(long, value_name = "TARGET", env = "OPSCTL_NOTIFY", num_args = 0..=1, default_missing_value = "", value_delimiter = ',', hide_env_values = true, value_parser = TargetParser)]
     pub notify: Vec<Wanted>,
     /// When: if the result is another one than the last time, if it needs attention (exit code not
     /// 0), or always [default: `on` of [notify], else always]
     #[arg(long, value_name = "WHEN", value_enum)]
     pub notify_on: Option<NotifyOn>,
+}
+
+/// Like a function, but for the error: clap's own repeats the value, which may be a secret address
+/// that lacks its `https://`.
+#[derive(Debug, Clone)]
+struct TargetParser;
+
+impl TypedValueParser for TargetParser {
+    type Value = Wanted;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        _: Option<&clap::Arg>,
+        value: &std::ffi::OsStr,
+    ) -> Result<Wanted, clap::Error> {
+        notify::parse(&value.to_string_lossy()).map_err(|why| {
+            clap::Error::raw(
+                clap::error::ErrorKind::ValueValidation,
+                format!("--notify (or OPSCTL_NOTIFY): {why}\n"),
+            )
+            .with_cmd(command)
+        })
+    }
 }
 
 /// Whom to tell, checked before the work begins: a mistake is not to show after an hour of drills.
@@ -135,16 +161,12 @@ impl Notifier {
         let cloud = session.cloud.as_ref();
         let mut warnings = Vec::new();
         let mut channels = Vec::new();
-        let mut failed = Vec::new();
         for channel in &self.channels {
             let refused = match channel {
                 Channel::Topic { target, .. } => guard(cloud, &[target]).await.err(),
                 _ => None,
             };
-            match refused {
-                Some(failure) => failed.push(format!("{}: {}", channel.name(), failure.message)),
-                None => channels.push(channel.clone()),
-            }
+            channels.push((channel.clone(), refused.map(|failure| failure.message)));
         }
         let sandbox = session.sandbox.as_deref();
         let found = evidence::place(sandbox, &session.loaded, cloud).await;
@@ -157,7 +179,7 @@ impl Notifier {
             sandbox,
             bucket: found.map(|e| (cloud.objects(), e.place, e.prefix)),
         };
-        let mut told = tell(
+        let told = tell(
             cloud,
             &memory,
             &channels,
@@ -166,15 +188,18 @@ impl Notifier {
             jiff::Timestamp::now(),
         )
         .await;
-        if told.quiet.is_none() {
-            told.failed.extend(failed);
-        }
         warnings.extend(told.warnings);
         for warning in warnings {
             global.say(&format!("warning: notification: {warning}"));
         }
-        if let Some(why) = told.quiet {
-            global.say(&format!("nobody was notified: {why}"));
+        match (told.quiet.is_empty(), told.quiet.len() == channels.len()) {
+            (true, _) => {}
+            (_, true) => global.say(&format!("nobody was notified: {}", told.quiet_because)),
+            (_, false) => global.say(&format!(
+                "not notified again: {}: {}",
+                told.quiet.join(", "),
+                told.quiet_because
+            )),
         }
         match (&session.sandbox, told.sent.is_empty()) {
             (_, true) => {}
@@ -194,4 +219,33 @@ impl Notifier {
             _ => code,
         }
     }
+    /// Tells that there is no result. The command has failed whatever becomes of this.
+    pub async fn could_not_run(&self, global: &Global, session: &Session, attempt: Attempt<'_>) {
+        let why = attempt.failure.told();
+        let notice = Notice {
+            what: attempt.what,
+            outcome: "error".to_owned(),
+            attention: true,
+            lines: render::notice::could_not_run(
+                attempt.what,
+                &attempt.of,
+                session.sandbox.as_deref(),
+                &why,
+            ),
+            fingerprint: notify::fingerprint(["error", &why]),
+            scope: attempt.scope,
+        };
+        self.tell(global, session, &notice, exit::FAILED).await;
+    }
+}
+
+/// An audit or a run of drills that came to no result.
+pub struct Attempt<'a> {
+    /// `audit` or `drill`.
+    pub what: &'static str,
+    /// What was asked for, in words.
+    pub of: String,
+    /// That of the result that it would have had, so that the next result is news.
+    pub scope: String,
+    pub failure: &'a Failure,
 }

@@ -105,6 +105,19 @@ pub struct Exempt {
     pub owner: Option<String>,
 }
 
+/// Where the values of a key are allowed, and how to allow others.
+fn allowed_at(place: &str, key: &str) -> String {
+    match place.strip_prefix("builtin:") {
+        Some(file) => {
+            let file = file.rsplit_once(':').map_or(file, |(file, _)| file);
+            format!(
+                "allowed values are set at {place}, which ships with opsctl: `opsctl init` writes {file} into the project (it overwrites nothing), and `{key}` under [tags.values] there can be changed"
+            )
+        }
+        None => format!("allowed values are set at {place}"),
+    }
+}
+
 impl TagPolicy {
     /// Every key that the policy may write.
     pub fn managed_keys(&self) -> std::collections::BTreeSet<&str> {
@@ -159,10 +172,7 @@ impl TagPolicy {
                             value.value
                         ),
                     )
-                    .with_help(format!(
-                        "allowed values are set at {}",
-                        sources.place(rule.origin)
-                    )),
+                    .with_help(allowed_at(&sources.place(rule.origin), key)),
                 );
             }
         };

@@ -17,6 +17,7 @@ use crate::cloud::Want;
 use crate::config::Resolved;
 use crate::config::policy::OwnedElsewhere;
 use crate::config::values::Matched;
+use crate::drill::label;
 use crate::inventory::{EnvironmentInventory, Resource};
 use crate::model::{Address, Control, Owner, Severity, ignore_reason, owner_of, usd};
 use crate::plan::{Finding, Reason, ResourceRef, Verdict};
@@ -107,8 +108,21 @@ pub(crate) enum Standing {
     Exempt,
     /// Another tool owns it, and the policy says to leave such alone.
     Owned(Owner),
+    /// A restore drill made it, and removes it: nobody's production.
+    Copy,
     /// Its tags were not seen, so none of this can be told.
     Unseen,
+}
+
+/// Whether a drill made it. One tag alone must not hide a database from the controls: a restore or a
+/// module may have passed it on.
+pub(crate) fn is_copy(resource: &Resource) -> bool {
+    resource.name.starts_with(label::PREFIX)
+        && resource.tags.known().is_some_and(|tags| {
+            [label::RUN, label::SOURCE, label::INTENT]
+                .iter()
+                .all(|tag| tags.contains_key(*tag))
+        })
 }
 
 /// Reads a resource's standing from its tags and the exemptions, the same for every control.
@@ -116,6 +130,9 @@ pub(crate) fn standing(input: &Input, resource: &Resource, owned: OwnedElsewhere
     let Some(tags) = resource.tags.known() else {
         return Standing::Unseen;
     };
+    if is_copy(resource) {
+        return Standing::Copy;
+    }
     if ignore_reason(tags).is_some() {
         return Standing::Ignored;
     }

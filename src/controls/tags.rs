@@ -9,13 +9,14 @@
 //! **How safe.** A key is written only where the policy names it; a value that is there is never
 //! overwritten. An alias is removed only after the right key stands with the same value. Resources
 //! of CloudFormation, Terraform and the like are reported, not changed, unless the policy says
-//! otherwise. `opsctl:ignore` and unexpired exemptions leave a resource alone.
+//! otherwise. `opsctl:ignore` and unexpired exemptions leave a resource alone, and so do the copies
+//! that restore drills make.
 //!
 //! **References.** `config.md` (policies/tags.toml); AWS Tag Editor guide.
 
 use std::collections::BTreeMap;
 
-use super::{Input, Report, Standing, expired_exemption, reference, selected, standing};
+use super::{Input, Report, Standing, expired_exemption, is_copy, reference, selected, standing};
 use crate::config::Origin;
 use crate::config::policy::{OwnedElsewhere, TagPolicy};
 use crate::config::values::Matched;
@@ -43,9 +44,15 @@ pub fn plan(input: &Input) -> Verdict {
         if !selected(input, resource, "tags") {
             continue;
         }
+        // Its tags are the drill's: those of a policy would make it look like production.
+        if is_copy(resource) {
+            verdict.counts.copies += 1;
+            continue;
+        }
         verdict.counts.checked += 1;
         let mut one = Resolution::new(input, policy, resource);
         match standing(input, resource, policy.owned_elsewhere) {
+            Standing::Copy => {}
             Standing::Unseen => verdict.counts.unobserved += 1,
             Standing::Ignored => verdict.counts.ignored += 1,
             Standing::Exempt => verdict.counts.exempt += 1,
@@ -425,4 +432,61 @@ fn join_keys(tags: &Tags) -> String {
         return "none".to_owned();
     }
     tags.keys().cloned().collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::civil::date;
+
+    use super::*;
+    use crate::config::Loaded;
+    use crate::inventory::{EnvironmentInventory, Observed};
+    use crate::model::ResourceType;
+
+    /// Tags of production would make a copy look like production to everything that reads them.
+    #[test]
+    fn copies_of_restore_drills_are_left_out() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let workspace = "[project]\nname = \"shop\"\nteam = \"core\"\n[environments.prod]\naccount = \"123456789012\"\nregions = [\"eu-west-1\"]\nstage = \"stage-1\"\n";
+        std::fs::write(dir.path().join("opsctl.toml"), workspace).unwrap();
+        let mut loaded = Loaded::read(Some(dir.path()));
+        loaded.check_all();
+        let resolved = loaded.resolve(Some("prod"), "stage-1").unwrap();
+        let all = ["opsctl:drill", "opsctl:drill-source", "opsctl:drill-intent"];
+        let database = |name: &str, tags: &[&str]| Resource {
+            arn: format!("arn:aws:rds:eu-west-1:123456789012:db:{name}"),
+            kind: ResourceType::RDS_INSTANCE,
+            name: name.to_owned(),
+            region: "eu-west-1".to_owned(),
+            tags: Observed::Known(
+                tags.iter()
+                    .map(|t| ((*t).to_owned(), "run".to_owned()))
+                    .collect(),
+            ),
+        };
+        let inventory = EnvironmentInventory {
+            resources: vec![
+                database("drill-orders-1", &all),
+                // Name or tags alone hide nothing.
+                database("drill-orders-2", &all[..1]),
+                database("orders", &all),
+            ],
+            ..EnvironmentInventory::default()
+        };
+        let verdict = plan(&Input {
+            resolved: &resolved,
+            inventory: &inventory,
+            today: date(2026, 11, 22),
+            only: None,
+            destroy: false,
+            controls: &[Control::Tags],
+        });
+        let named: Vec<&str> = verdict
+            .changes
+            .iter()
+            .map(|c| c.resource.name.as_str())
+            .collect();
+        assert_eq!(named, ["drill-orders-2", "orders"]);
+        assert_eq!((verdict.counts.copies, verdict.counts.checked), (1, 2));
+    }
 }

@@ -3,8 +3,10 @@
 use jiff::Timestamp;
 
 use super::Check;
+use super::command::Commands;
+use crate::audit::pending::shell;
+use crate::cloud::CloudError;
 use crate::cloud::health::Caller;
-use crate::cloud::{CloudError, Target};
 
 /// Credentials that end sooner are worth a word: a plan of a large account takes minutes.
 const SOON: i64 = 15 * 60;
@@ -30,21 +32,21 @@ fn is_skew(code: &str) -> bool {
     )
 }
 
+const SIGN_IN: &str = "sign in again";
+
 /// How new credentials are come by.
-fn sign_in(target: &Target) -> String {
-    match &target.profile {
-        Some(profile) => format!("aws sso login --profile {profile}"),
-        None => "sign in again".to_owned(),
-    }
+fn sign_in(commands: &Commands) -> Option<String> {
+    let profile = commands.profile()?;
+    Some(format!("aws sso login --profile {}", shell(profile)))
 }
 
 /// What the first call tells; whether the environment may be looked at further.
 pub fn caller(
-    target: &Target,
+    commands: &Commands,
     answer: &Result<Caller, CloudError>,
     now: Timestamp,
 ) -> (Vec<Check>, bool) {
-    let environment = target.environment.as_str();
+    let (target, environment) = (commands.target, commands.environment());
     let credentials = |found: &str| {
         Check::ok(
             environment,
@@ -63,7 +65,7 @@ pub fn caller(
     };
     let caller = match answer {
         Ok(caller) => caller,
-        Err(e) => return (refused(target, e, credentials("")), false),
+        Err(e) => return (refused(commands, e, credentials("")), false),
     };
     let mut out = Vec::new();
     if let Some(held) = &caller.credentials {
@@ -73,16 +75,18 @@ pub fn caller(
         out.push(match left {
             _ if who.ends_with(":root") => check.problem(
                 format!("{who}: the root user's own keys"),
-                "delete these keys and use a role: `opsctl iam plan --trust …` writes one",
-            ),
-            Some(left) if left <= 0 => check.problem(format!("{who}: expired"), sign_in(target)),
-            Some(left) if left < SOON => check.problem(
-                format!("{who}: they end in {} s", left),
-                format!(
-                    "{}\nor use a source that renews them (a profile, a role)",
-                    sign_in(target)
-                ),
-            ),
+                "delete these keys and use a role; this writes a policy for one, and --trust says who may take it",
+            )
+            .run([commands.opsctl(&["iam", "plan"])]),
+            Some(left) if left <= 0 => check
+                .problem(format!("{who}: expired"), SIGN_IN)
+                .run([sign_in(commands)]),
+            Some(left) if left < SOON => check
+                .problem(
+                    format!("{who}: they end in {} s", left),
+                    "use a source that renews them (a profile, a role), or sign in again",
+                )
+                .run([sign_in(commands)]),
             Some(left) => credentials(&format!("{who}; they end in {} min", left / 60)),
             None if who.contains(":user/") => credentials(&format!(
                 "{who}: long-lived keys of a user; a role would end by itself"
@@ -140,27 +144,23 @@ fn clock(environment: &str, ahead: f64) -> Check {
     }
 }
 
-fn refused(target: &Target, error: &CloudError, credentials: Check) -> Vec<Check> {
-    let environment = target.environment.as_str();
-    let region = target.regions.first().map_or("", String::as_str);
+fn refused(commands: &Commands, error: &CloudError, credentials: Check) -> Vec<Check> {
+    let environment = commands.environment();
+    let region = commands.target.regions.first().map_or("", String::as_str);
     let first = match error.code.as_str() {
         "connection" | "timeout" => Check::ok(environment, "endpoint", "", "without a way to AWS nothing can be looked at").problem(
             format!("{region}: {}", error.message),
             "check the network, HTTPS_PROXY and NO_PROXY, and --endpoint-url or AWS_ENDPOINT_URL if they are set",
         ),
-        "NoCredentials" => credentials.problem(error.message.clone(), "aws configure sso, or `profile` or `role_arn` of the environment in opsctl.toml"),
-        "ExpiredToken" | "ExpiredTokenException" => credentials.problem(error.message.clone(), sign_in(target)),
+        "NoCredentials" => credentials.problem(error.message.clone(), "set them up (aws configure sso), or name `profile` or `role_arn` of the environment in opsctl.toml"),
+        "ExpiredToken" | "ExpiredTokenException" => credentials.problem(error.message.clone(), SIGN_IN).run([sign_in(commands)]),
         code if is_skew(code) => Check::ok(environment, "clock", "", "AWS refuses requests that are signed more than 5 minutes off").problem(
             format!("{code}: {}", error.message),
             "set the clock by the network; if it is right, the secret key is not",
         ),
-        code => credentials.problem(
-            format!("{code}: {}", error.message),
-            format!(
-                "aws sts get-caller-identity{}\nshows whether they work",
-                target.profile.as_ref().map(|p| format!(" --profile {p}")).unwrap_or_default()
-            ),
-        ),
+        code => credentials
+            .problem(format!("{code}: {}", error.message), "see whether they work by themselves")
+            .run([commands.aws("", &["sts", "get-caller-identity"])]),
     };
     let rest = Check::ok(
         environment,
@@ -176,26 +176,26 @@ fn refused(target: &Target, error: &CloudError, credentials: Check) -> Vec<Check
 
 /// One more region, asked the question that needs no permission.
 pub fn region(
-    target: &Target,
+    commands: &Commands,
     region: &str,
     answer: &Result<Caller, CloudError>,
     took_ms: u64,
 ) -> Check {
     let check = Check::ok(
-        &target.environment,
+        commands.environment(),
         "endpoint",
         format!("{region}: answers in {took_ms} ms"),
         "what lies in a region that cannot be reached is not seen",
     );
     match answer {
         Ok(_) => check,
-        Err(e) if is_disabled(&e.code) => check.problem(
-            format!("{region} is not switched on in this account ({})", e.code),
-            format!(
-                "aws account enable-region --region-name {region}\n\
-                 or take it out of `regions` in opsctl.toml"
-            ),
-        ),
+        Err(e) if is_disabled(&e.code) => check
+            .problem(
+                format!("{region} is not switched on in this account ({})", e.code),
+                commands.by_aws("switch it on, or take it out of `regions` in opsctl.toml"),
+            )
+            // The service is one for all regions.
+            .run([commands.aws("", &["account", "enable-region", "--region-name", region])]),
         Err(e) => check.problem(
             format!("{region}: {}: {}", e.code, e.message),
             "check the network, the proxy and the name of the region",

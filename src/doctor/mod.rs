@@ -4,6 +4,7 @@
 //! counted as the first.
 
 pub mod account;
+pub mod command;
 pub mod permissions;
 pub mod services;
 
@@ -48,8 +49,11 @@ pub struct Check {
     pub found: String,
     /// Why it matters.
     pub why: String,
-    /// What to do; empty where it is in order.
+    /// What to do, in words; empty where it is in order.
     pub fix: String,
+    /// The commands that do it, in their order, ready to be pasted into a shell.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub commands: Vec<String>,
 }
 
 impl Check {
@@ -61,6 +65,15 @@ impl Check {
             found: found.into(),
             why: why.to_owned(),
             fix: String::new(),
+            commands: Vec::new(),
+        }
+    }
+
+    /// The same, with the commands that fix it.
+    pub fn run(self, commands: impl IntoIterator<Item = Option<String>>) -> Check {
+        Check {
+            commands: commands.into_iter().flatten().collect(),
+            ..self
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::command::Commands;
 use super::{Check, is_denied};
 use crate::cloud::CloudError;
 use crate::cloud::health::{Case, Ruling};
@@ -102,15 +103,20 @@ fn why(role: Role) -> &'static str {
     }
 }
 
-fn fix(role: Role, environment: &str) -> String {
-    format!(
-        "opsctl iam {} -e {environment} writes the policy that grants exactly this",
-        role.as_str()
-    )
+const GRANT: &str = "this writes the policy that grants exactly what is needed";
+const ASK: &str =
+    "allow the role to ask about itself; this writes the policy, with the role's own NAME";
+
+fn grant(role: Role, commands: &Commands) -> [Option<String>; 1] {
+    [commands.opsctl(&["iam", role.as_str()])]
+}
+
+fn ask(role: Role, commands: &Commands) -> [Option<String>; 1] {
+    [commands.opsctl(&["iam", role.as_str(), "--role-name", "NAME"])]
 }
 
 /// What IAM said to a role's questions.
-pub fn simulated(role: Role, environment: &str, rulings: &[Ruling], sandbox: bool) -> Vec<Check> {
+pub fn simulated(role: Role, commands: &Commands, rulings: &[Ruling]) -> Vec<Check> {
     let name = format!("permissions-{}", role.as_str());
     let mut denied: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for (action, ruling) in rulings {
@@ -120,12 +126,12 @@ pub fn simulated(role: Role, environment: &str, rulings: &[Ruling], sandbox: boo
     }
     let asked: BTreeSet<&str> = rulings.iter().map(|(action, _)| action.as_str()).collect();
     let check = Check::ok(
-        environment,
+        commands.environment(),
         &name,
         format!(
             "all {} actions are allowed ({})",
             asked.len(),
-            match sandbox {
+            match commands.sandbox.is_some() {
                 true => "the sandbox has no IAM: the scenario denies none",
                 false => "asked of IAM, nothing was tried",
             }
@@ -149,10 +155,13 @@ pub fn simulated(role: Role, environment: &str, rulings: &[Ruling], sandbox: boo
                 .flat_map(|(_, how)| how.iter().copied())
                 .collect();
             let how: Vec<&str> = how.into_iter().collect();
-            check.clone().problem(
-                format!("{service}: {} ({})", actions.join(", "), how.join("; ")),
-                fix(role, environment),
-            )
+            check
+                .clone()
+                .problem(
+                    format!("{service}: {} ({})", actions.join(", "), how.join("; ")),
+                    GRANT,
+                )
+                .run(grant(role, commands))
         })
         .collect()
 }
@@ -162,19 +171,20 @@ pub fn simulated(role: Role, environment: &str, rulings: &[Ruling], sandbox: boo
 /// `needed` all that the purpose asks for.
 pub fn tried(
     role: Role,
-    environment: &str,
+    commands: &Commands,
     because: &CloudError,
     gaps: &[Gap],
     needed: &[Because],
     answered: &BTreeMap<String, u64>,
 ) -> Vec<Check> {
     let name = format!("permissions-{}", role.as_str());
-    let check = Check::ok(environment, &name, "", why(role));
+    let check = Check::ok(commands.environment(), &name, "", why(role));
     if role != Role::Plan {
-        return vec![check.unknown(
-            format!("cannot be told without doing it: IAM could not be asked ({}: {})", because.code, because.message),
-            format!("allow the role to ask about itself: opsctl iam {} -e {environment} --role-name NAME", role.as_str()),
-        )];
+        let found = format!(
+            "cannot be told without doing it: IAM could not be asked ({}: {})",
+            because.code, because.message
+        );
+        return vec![check.unknown(found, ASK).run(ask(role, commands))];
     }
     let failed: BTreeSet<&str> = gaps.iter().map(|g| g.operation.as_str()).collect();
     let not_tried: BTreeSet<&str> = needed
@@ -191,7 +201,8 @@ pub fn tried(
         .map(|(operation, error)| {
             check
                 .clone()
-                .problem(format!("{operation}: {error}"), fix(role, environment))
+                .problem(format!("{operation}: {error}"), GRANT)
+                .run(grant(role, commands))
         })
         .collect();
     let others: Vec<&str> = failed
@@ -211,7 +222,7 @@ pub fn tried(
         found.push_str(&format!("; not tried: {}", names.join(", ")));
     }
     if !others.is_empty() || !not_tried.is_empty() {
-        out.push(check.unknown(found, format!("allow the role to ask about itself: opsctl iam {} -e {environment} --role-name NAME", role.as_str())));
+        out.push(check.unknown(found, ASK).run(ask(role, commands)));
     } else if out.is_empty() {
         out.push(Check { found, ..check });
     }

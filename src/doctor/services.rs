@@ -6,10 +6,11 @@ use std::collections::BTreeSet;
 use jiff::civil::Date;
 
 use super::Check;
+use super::command::Commands;
 use crate::cloud::CloudError;
 use crate::config::workspace::Workspace;
 use crate::config::{Level, Loaded};
-use crate::inventory::{EnvironmentInventory, Observed};
+use crate::inventory::{EnvironmentInventory, Observed, TopicFact};
 use crate::model::Arn;
 
 /// Billing alerts, by the metric that exists only where they are on.
@@ -24,78 +25,185 @@ pub fn billing(environment: &str, metric: &Observed<()>) -> Check {
         Observed::Known(()) => check,
         Observed::Absent => check.problem(
             "there is no metric AWS/Billing EstimatedCharges in us-east-1",
-            "Billing console, Billing preferences, Alert preferences: receive CloudWatch billing alerts (in the paying account); the metric comes within a day",
+            "Billing console, Billing preferences, Alert preferences: receive CloudWatch billing alerts (in the paying account); the metric comes after about 15 minutes",
         ),
         Observed::Unknown(why) => check.unknown(why.clone(), "cloudwatch:ListMetrics in us-east-1 has to be allowed"),
     }
 }
 
 /// Topics that the policies notify: who has not confirmed gets nothing.
-pub fn topics(environment: &str, inventory: &EnvironmentInventory) -> Vec<Check> {
-    let why = "a subscription that was not confirmed gets nothing, and nobody is told";
+pub fn topics(commands: &Commands, inventory: &EnvironmentInventory) -> Vec<Check> {
     inventory
         .topics
         .iter()
-        .map(|(arn, fact)| {
-            let name = Arn::parse(arn)
-                .map_or_else(|| arn.clone(), |a| format!("{} ({})", a.resource, a.region));
-            let check = Check::ok(environment, "subscriptions", "", why);
-            match fact {
-                Observed::Absent => check.problem(format!("{name}: there is no such topic"), format!("opsctl apply -e {environment} makes it")),
-                Observed::Unknown(e) => check.unknown(format!("{name}: {e}"), "sns:GetTopicAttributes has to be allowed"),
-                Observed::Known(fact) => match (&fact.unread, fact.pending.is_empty(), fact.confirmed.is_empty()) {
-                    (Some(e), ..) => check.unknown(format!("{name}: {e}"), "sns:ListSubscriptionsByTopic has to be allowed"),
-                    (None, false, _) => {
-                        let waiting: Vec<&str> = fact.pending.iter().map(String::as_str).collect();
-                        check.problem(
-                            format!("{name}: {} waits to be confirmed", waiting.join(", ")),
-                            format!("click the link in the mail of AWS Notifications; `opsctl apply -e {environment}` sends it again once it has run out (3 days)"),
-                        )
-                    }
-                    (None, true, true) => check.problem(
-                        format!("{name}: nobody is subscribed"),
-                        format!("subscribe somebody: aws sns subscribe --topic-arn {arn} --protocol email --notification-endpoint NAME@EXAMPLE"),
-                    ),
-                    (None, true, false) => Check {
-                        found: format!("{name}: {} confirmed", fact.confirmed.len()),
-                        ..check
-                    },
-                },
-            }
-        })
+        .map(|(arn, fact)| topic(commands, arn, fact))
         .collect()
 }
 
+fn topic(commands: &Commands, arn: &str, fact: &Observed<TopicFact>) -> Check {
+    let parsed = Arn::parse(arn);
+    let name = parsed.as_ref().map_or_else(
+        || arn.to_owned(),
+        |a| format!("{} ({})", a.resource, a.region),
+    );
+    let region = parsed.as_ref().map_or("", |a| a.region);
+    let own = parsed.is_some_and(|a| a.account == commands.target.account);
+    let apply = || commands.opsctl(&["apply"]);
+    let check = |why: &str| Check::ok(commands.environment(), "subscriptions", "", why);
+    let missing = "what is sent to a topic that does not exist reaches nobody";
+    let unconfirmed = "a subscription that was not confirmed gets nothing, and nobody is told";
+    let nobody = "what is sent to a topic without subscriptions reaches nobody";
+    let fact = match fact {
+        Observed::Known(fact) => fact,
+        Observed::Absent if own => {
+            return check(missing)
+                .problem(
+                    format!("{name}: there is no such topic"),
+                    "apply makes it, with all else that it shows and asks about",
+                )
+                .run([apply()]);
+        }
+        Observed::Absent => {
+            return check(missing).problem(
+                format!("{name}: there is no such topic"),
+                "it is in another account: make it there, or correct `notify`",
+            );
+        }
+        Observed::Unknown(e) => {
+            return check(nobody).unknown(
+                format!("{name}: {e}"),
+                "sns:GetTopicAttributes has to be allowed",
+            );
+        }
+    };
+    if let Some(e) = &fact.unread {
+        return check(nobody).unknown(
+            format!("{name}: {e}"),
+            "sns:ListSubscriptionsByTopic has to be allowed",
+        );
+    }
+    if !fact.pending.is_empty() {
+        let waiting: Vec<&str> = fact.pending.iter().map(String::as_str).collect();
+        return check(unconfirmed)
+            .problem(
+                format!("{name}: {} waits to be confirmed", waiting.join(", ")),
+                "click the link in the mail of AWS Notifications; once it has run out (3 days), apply sends it again",
+            )
+            .run([apply()]);
+    }
+    if fact.confirmed.is_empty() {
+        let subscribe = [
+            "sns",
+            "subscribe",
+            "--topic-arn",
+            arn,
+            "--protocol",
+            "email",
+            "--notification-endpoint",
+            "NAME@EXAMPLE",
+        ];
+        return check(nobody)
+            .problem(
+                format!("{name}: nobody is subscribed"),
+                commands.by_aws("subscribe somebody"),
+            )
+            .run([commands.aws(region, &subscribe)]);
+    }
+    Check {
+        found: format!("{name}: {} confirmed", fact.confirmed.len()),
+        ..check(unconfirmed)
+    }
+}
+
+/// What Resource Explorer's reasons begin with, before the code.
+const EXPLORER: &str = "Resource Explorer: ";
+
 /// Whether Resource Explorer answers, region by region.
 pub fn explorer(
-    environment: &str,
+    commands: &Commands,
     regions: &[String],
     inventory: &EnvironmentInventory,
 ) -> Vec<Check> {
     regions
         .iter()
         .map(|region| {
-            let check = Check::ok(
-                environment,
-                "resource-explorer",
-                format!("{region}: answers"),
-                "it alone finds resources of other types that never had a tag",
-            );
-            let said = inventory.types_not_checked.iter().find(|n| {
-                n.region == *region && n.kind == "other types"
-            });
-            match said {
-                None => check,
-                Some(said) => check.problem(
-                    format!("{region}: {}", said.reason),
-                    format!(
-                        "aws resource-explorer-2 create-index --region {region}\n\
-                         aws resource-explorer-2 associate-default-view --region {region} --view-arn \"$(aws resource-explorer-2 create-view --region {region} --view-name opsctl --included-properties Name=tags --query View.ViewArn --output text)\""
-                    ),
-                ),
-            }
+            let said = inventory
+                .types_not_checked
+                .iter()
+                .find(|n| n.region == *region && n.kind == "other types");
+            explorer_in(commands, region, said.map(|s| s.reason.as_str()))
         })
         .collect()
+}
+
+/// `said`: why it may not have told everything.
+fn explorer_in(commands: &Commands, region: &str, said: Option<&str>) -> Check {
+    let check = Check::ok(
+        commands.environment(),
+        "resource-explorer",
+        format!("{region}: answers"),
+        "it alone finds resources of other types that never had a tag",
+    );
+    let Some(said) = said else {
+        return check;
+    };
+    let found = format!("{region}: {said}");
+    // That it answers with the first of many is an answer.
+    let Some(error) = said.strip_prefix(EXPLORER) else {
+        return Check { found, ..check };
+    };
+    let code = error.split(':').next().unwrap_or_default().trim();
+    let allow = "resource-explorer-2:Search";
+    match code {
+        // Without a default view it is 401. Source: API reference, Search.
+        "UnauthorizedException" => check
+            .problem(
+                found,
+                commands.by_aws(&format!(
+                    "make an index and a default view; if the region has them, {allow} on that view has to be allowed"
+                )),
+            )
+            .run(explorer_on(commands, region)),
+        "ResourceNotFoundException" => check
+            .problem(found, commands.by_aws("make an index and a default view"))
+            .run(explorer_on(commands, region)),
+        code if super::is_denied(code) => check
+            .problem(
+                found,
+                format!("{allow} has to be allowed; this writes the policy"),
+            )
+            .run([commands.opsctl(&["iam", "plan"])]),
+        _ => check.unknown(
+            found,
+            "run it again; whether there is an index could not be told",
+        ),
+    }
+}
+
+fn explorer_on(commands: &Commands, region: &str) -> Vec<Option<String>> {
+    const SERVICE: &str = "resource-explorer-2";
+    let view = commands.aws(
+        region,
+        &[
+            SERVICE,
+            "create-view",
+            "--view-name",
+            "opsctl",
+            "--included-properties",
+            "Name=tags",
+            "--query",
+            "View.ViewArn",
+            "--output",
+            "text",
+        ],
+    );
+    let default = commands.aws(region, &[SERVICE, "associate-default-view"]);
+    vec![
+        commands.aws(region, &[SERVICE, "create-index"]),
+        default
+            .zip(view)
+            .map(|(default, view)| format!("{default} --view-arn \"$({view})\"")),
+    ]
 }
 
 /// What the paying account's Cost Explorer said to one question.
@@ -122,12 +230,13 @@ pub fn cost_explorer(environment: &str, answer: &Result<(), CloudError>) -> Chec
 
 /// Whether costs can be split by the keys that the policies ask for.
 pub fn cost_tags(
-    environment: &str,
+    commands: &Commands,
     keys: &BTreeSet<String>,
     inventory: &EnvironmentInventory,
 ) -> Check {
+    let apply = || commands.opsctl(&["apply", "--control", "budgets"]);
     let check = Check::ok(
-        environment,
+        commands.environment(),
         "cost-allocation-tags",
         "",
         "a tag splits costs only from the day on which it is activated",
@@ -146,16 +255,20 @@ pub fn cost_tags(
                     found: format!("{} active", keys.len()),
                     ..check
                 },
-                (false, _) => check.problem(
-                    format!("not active: {}", inactive.join(", ")),
-                    format!("opsctl apply -e {environment} --control budgets activates them"),
-                ),
+                (false, _) => check
+                    .problem(
+                        format!("not active: {}", inactive.join(", ")),
+                        "apply activates them",
+                    )
+                    .run([apply()]),
                 (true, false) => {
                     let names: Vec<&str> = missing.iter().map(|k| k.as_str()).collect();
-                    check.problem(
-                        format!("not yet known to billing: {}", names.join(", ")),
-                        "AWS lists a key a day after it first stood on a resource that costs something; then opsctl apply activates it",
-                    )
+                    check
+                        .problem(
+                            format!("not yet known to billing: {}", names.join(", ")),
+                            "AWS lists a key a day after it first stood on a resource that costs something; then apply activates it",
+                        )
+                        .run([apply()])
                 }
             }
         }
@@ -235,7 +348,7 @@ fn workspace_checks(workspace: &Workspace, today: Date, check: &Check) -> Vec<Ch
 
 /// A bucket of the project: the evidence, the lock.
 pub fn bucket(
-    environment: &str,
+    commands: &Commands,
     what: &str,
     bucket: &str,
     answer: &Result<String, CloudError>,
@@ -244,21 +357,32 @@ pub fn bucket(
         "lock" => "without its bucket no apply begins",
         _ => "without its bucket no drill begins, and history is lost with the disk",
     };
-    let check = Check::ok(environment, &format!("{what}-bucket"), "", why);
+    let check = Check::ok(commands.environment(), &format!("{what}-bucket"), "", why);
+    let region = commands.target.regions.first().map_or("", String::as_str);
     match answer {
         Ok(region) => Check {
             found: format!("{bucket} in {region}"),
             ..check
         },
-        Err(e) if e.code == "NotFound" || e.code == "NoSuchBucket" || e.code == "Http404" => check
-            .problem(
-                format!("there is no bucket {bucket}"),
-                format!(
-                    "aws s3 mb s3://{bucket}\n\
-                     aws s3api put-bucket-versioning --bucket {bucket} --versioning-configuration Status=Enabled\n\
-                     or correct [{what}] in opsctl.toml"
-                ),
-            ),
+        Err(e) if e.code == "NotFound" || e.code == "NoSuchBucket" || e.code == "Http404" => {
+            let versioning = [
+                "s3api",
+                "put-bucket-versioning",
+                "--bucket",
+                bucket,
+                "--versioning-configuration",
+                "Status=Enabled",
+            ];
+            check
+                .problem(
+                    format!("there is no bucket {bucket}"),
+                    commands.by_aws(&format!("make it, or correct [{what}] in opsctl.toml")),
+                )
+                .run([
+                    commands.aws(region, &["s3", "mb", &format!("s3://{bucket}")]),
+                    commands.aws(region, &versioning),
+                ])
+        }
         Err(e) if super::is_denied(&e.code) => check.problem(
             format!("{bucket}: {}: {}", e.code, e.message),
             format!("s3:ListBucket on it has to be allowed; if it belongs to another account, correct [{what}] in opsctl.toml"),

@@ -170,6 +170,10 @@ pub struct Verdict {
     pub gaps: Vec<Gap>,
 }
 
+fn is_none(count: &u64) -> bool {
+    *count == 0
+}
+
 /// How many resources of one environment a control looked at, and why some were left alone.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Counts {
@@ -182,6 +186,9 @@ pub struct Counts {
     pub exempt: u64,
     /// Left alone because CloudFormation, Terraform or the like owns them.
     pub owned_elsewhere: u64,
+    /// Copies that restore drills made, which are not judged.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub copies: u64,
     /// Could not be seen well enough to judge.
     pub unobserved: u64,
     /// Buckets outside the configured regions: `name (region)`.

@@ -70,6 +70,18 @@ pub fn audit(audit: &Audit) -> [String; 3] {
     ]
 }
 
+/// That there is no result, and why: silence would look like an account that is in order.
+pub fn could_not_run(what: &str, of: &str, sandbox: Option<&str>, why: &str) -> [String; 3] {
+    let sandbox = sandbox
+        .map(|s| format!(" (sandbox {s})"))
+        .unwrap_or_default();
+    [
+        line(format!("opsctl {what} COULD NOT RUN: {of}{sandbox}")),
+        "there is no result: nothing is known to be in order".to_owned(),
+        line(format!("first: {why}")),
+    ]
+}
+
 /// How many passed, each with its times, and what to look at first.
 pub fn drills(records: &[&Record]) -> [String; 3] {
     let passed = records.iter().filter(|r| r.passed()).count();

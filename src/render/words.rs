@@ -107,6 +107,13 @@ pub(super) fn left_alone(counts: &CountsByEnvironment) -> Vec<(String, String)> 
         if counts.exempt > 0 {
             parts.push(format!("{} exempt", number(counts.exempt)));
         }
+        if counts.copies > 0 {
+            parts.push(plural(
+                counts.copies,
+                "copy of a restore drill",
+                "copies of restore drills",
+            ));
+        }
         if counts.owned_elsewhere > 0 {
             parts.push(format!(
                 "{} owned by CloudFormation, Terraform or the like",

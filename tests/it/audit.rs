@@ -752,8 +752,8 @@ fn the_step_summary_is_added_to() {
     assert_eq!(run(&summary).code, 0);
     let text = std::fs::read_to_string(&summary).unwrap();
     assert!(text.starts_with("before\n**opsctl audit: PASS**"), "{text}");
-    // A summary that cannot be written does not hide the result.
-    let nowhere = run(Path::new("/nonexistent/summary.md"));
+    // A summary that cannot be written (it is a folder) does not hide the result.
+    let nowhere = run(dir.path());
     assert_eq!(nowhere.code, 0);
     assert!(nowhere.stderr.contains("warning"), "{}", nowhere.stderr);
     check_github(&nowhere.stdout);

@@ -1,6 +1,6 @@
 //! The other commands, and what all have in common.
 
-use crate::support::{json, opsctl, project};
+use crate::support::{command, json, opsctl, project, ran};
 use tempfile::TempDir;
 
 #[test]
@@ -233,4 +233,56 @@ fn the_sandbox_can_be_shown_and_reset() {
         &["plan", "--sandbox", "burst", "--detailed-exitcode"],
     );
     assert_eq!(plan.code, 2);
+}
+
+/// What a command writes to a terminal of ten lines, and what its pager gets.
+#[cfg(target_os = "linux")]
+fn on_a_terminal(args: &str) -> (String, Option<String>) {
+    let dir = TempDir::new().unwrap();
+    let plain = command(dir.path());
+    let line = format!(
+        "stty rows 10 cols 80; {} {args}",
+        plain.get_program().to_string_lossy()
+    );
+    // From util-linux: runs a command behind a pseudo-terminal.
+    let mut terminal = std::process::Command::new("script");
+    terminal.args(["-qec", &line, "/dev/null"]);
+    terminal.current_dir(dir.path()).env_clear();
+    terminal.stdin(std::process::Stdio::null());
+    for (name, value) in plain.get_envs() {
+        match value {
+            Some(value) => terminal.env(name, value),
+            None => terminal.env_remove(name),
+        };
+    }
+    terminal
+        .env("TERM", "xterm")
+        .env("OPSCTL_PAGER", "tee paged");
+    let shown = ran(terminal.output().unwrap()).stdout;
+    (
+        shown,
+        std::fs::read_to_string(dir.path().join("paged")).ok(),
+    )
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn long_pages_go_through_the_pager_and_the_spinner_minds_the_colour() {
+    for args in [
+        "doctor --sandbox --color never",
+        "doctor --sandbox --color never --format markdown",
+        "iam plan -e prod --explain --sandbox",
+    ] {
+        let (shown, paged) = on_a_terminal(args);
+        let paged = paged.unwrap_or_else(|| panic!("{args}: not paged: {shown}"));
+        assert!(paged.lines().count() > 10, "{args}: {paged}");
+    }
+    let dim = "\u{1b}[2m";
+    let (plain, _) = on_a_terminal("doctor --sandbox --color never");
+    assert!(
+        plain.contains("looking") && !plain.contains(dim),
+        "{plain:?}"
+    );
+    let (coloured, _) = on_a_terminal("doctor --sandbox");
+    assert!(coloured.contains(dim), "{coloured:?}");
 }

@@ -98,6 +98,19 @@ fn the_sandbox_is_looked_at_and_not_made_up() {
     );
     assert_eq!(self::states(&ran)["cost-explorer"], "ok");
     assert_ne!(parse(&ran)["api"]["cost_usd"], "0.00");
+    // What is pasted stays in the sandbox.
+    let commands: Vec<String> = checks(&ran)
+        .iter()
+        .flat_map(|c| c["commands"].as_array().cloned().unwrap_or_default())
+        .map(|c| c.as_str().unwrap().to_owned())
+        .collect();
+    assert!(!commands.is_empty());
+    for command in &commands {
+        assert!(
+            command.starts_with("opsctl ") && command.ends_with("--sandbox findash"),
+            "{command}"
+        );
+    }
     for format in ["table", "markdown"] {
         let ran = opsctl(dir.path(), &["doctor", "--sandbox", "--format", format]);
         assert!(ran.stdout.contains("in order"), "{}", ran.stdout);
@@ -117,6 +130,16 @@ fn an_empty_account_has_its_problems_told() {
     assert_eq!(states["subscriptions"], "problem");
     assert_eq!(states["evidence-bucket"], "problem");
     assert_eq!(states["resource-explorer"], "problem");
+    let bucket = checks(&ran)
+        .into_iter()
+        .find(|c| c["check"] == "evidence-bucket")
+        .unwrap();
+    let make = bucket["commands"][0].as_str().unwrap();
+    assert!(
+        make.starts_with("aws s3 mb --region eu-west-1 --endpoint-url http://")
+            && make.ends_with(" s3://shop-evidence"),
+        "{make}"
+    );
     // moto cannot be asked what a policy allows: reads were tried, though not all; writes are not known.
     assert_eq!(states["permissions-plan"], "unknown");
     assert_eq!(states["permissions-apply"], "unknown");
@@ -140,6 +163,11 @@ fn an_empty_account_has_its_problems_told() {
         assert!(!writes.iter().any(|w| operation.starts_with(w)), "{line}");
         assert_ne!(request["service"], "ce", "Cost Explorer bills: {line}");
     }
+    // That Resource Explorer was asked too often says nothing about its index.
+    emulator.faults(&json!([{"service": "resource-explorer-2", "operation": "Search", "mode": "throttle", "times": -1}]));
+    let ran = emulator.opsctl(dir.path(), &["doctor", "--for", "plan", "--format", "json"]);
+    assert_eq!(self::states(&ran)["resource-explorer"], "unknown");
+    emulator.no_faults();
     // A read that is denied is a problem with its permission; one that breaks stays unknown.
     for (mode, state) in [("deny", "problem"), ("error500", "unknown")] {
         emulator.faults(&json!([{"service": "rds", "operation": "DescribeDBInstances", "mode": mode, "times": -1}]));

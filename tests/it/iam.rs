@@ -182,7 +182,13 @@ fn explained(role: &str) -> BTreeSet<String> {
         stage_3().path(),
         &["iam", role, "-e", "prod", "--explain", "--format", "json"],
     );
-    list(&parse(&ran))
+    let document = parse(&ran);
+    // With the head that all documents have.
+    assert_eq!(document["kind"], "iam-explain");
+    assert_eq!(document["purpose"], role);
+    assert_eq!(document["scope"][0]["environment"], "prod");
+    assert!(document["format_version"].is_string() && document["generated_at"].is_string());
+    list(&document["actions"])
         .iter()
         .filter(|b| !list(&b["why"]).is_empty())
         .map(|b| {
@@ -507,11 +513,73 @@ fn bad_input_is_told() {
         assert!(ran.stderr.contains(told), "{args:?}: {}", ran.stderr);
     }
     let plain = project(&[]);
-    let ran = run(plain.path(), &["iam", "drill"]);
-    assert_eq!(ran.code, 1);
+    for args in [
+        &["iam", "drill"][..],
+        &["iam", "drill", "--out-dir", "written"],
+        &["iam", "drill", "--explain"],
+    ] {
+        let ran = run(plain.path(), args);
+        assert_eq!(ran.code, 1, "{args:?}");
+        assert!(
+            ran.stderr.contains("no drill is configured"),
+            "{}",
+            ran.stderr
+        );
+    }
     assert!(
-        ran.stderr.contains("no drill is configured"),
+        !plain.path().join("written").exists(),
+        "what is refused leaves nothing behind"
+    );
+}
+
+/// Without drills of its own an environment has a policy only where those of others need one.
+#[test]
+fn who_keeps_the_evidence_of_others_needs_a_policy_and_nobody_else_does() {
+    const DRILLS: &str = "[backups]\n[backups.drill.orders]\nsource = \"rds:orders\"\n";
+    let environment = |name: &str, account: &str, more: &str| {
+        format!(
+            "[environments.{name}]\naccount = \"{account}\"\nregions = [\"eu-west-1\"]\nstage = \"stage-3\"\n\
+             monthly_budget_usd = 900\nnotify = [\"sns:ops\"]\n{more}"
+        )
+    };
+    let with = |prod: &str| {
+        let text = format!(
+            "[project]\nname = \"shop\"\nteam = \"core\"\n{}{}{}[evidence]\nenvironment = \"staging\"\nbucket = \"shop-evidence\"\n",
+            environment("dev", "111111111111", ""),
+            environment("staging", "222222222222", ""),
+            environment("prod", "123456789012", prod),
+        );
+        project(&[
+            ("opsctl.toml", &text),
+            ("policies/backups.toml", "[backups]\n"),
+        ])
+    };
+    let own = DRILLS.replace("[backups", "[environments.prod.override.backups");
+    let dir = with(&own);
+    let keeps = run(dir.path(), &["iam", "drill", "-e", "staging"]);
+    assert_eq!(keeps.code, 0, "{}", keeps.stderr);
+    assert!(keeps.stdout.contains("shop-evidence"), "{}", keeps.stdout);
+    assert!(
+        keeps
+            .stderr
+            .contains("those of prod: it keeps their evidence"),
         "{}",
-        ran.stderr
+        keeps.stderr
+    );
+    let none = run(dir.path(), &["iam", "drill", "-e", "dev"]);
+    assert_eq!(none.code, 1);
+    assert!(
+        none.stderr.contains("dev has no drills") && none.stderr.contains("drills in prod"),
+        "{}",
+        none.stderr
+    );
+    // Where there are no drills at all, nobody keeps their evidence.
+    let dir = with("");
+    let none = run(dir.path(), &["iam", "drill", "-e", "staging"]);
+    assert_eq!(none.code, 1, "{}", none.stdout);
+    assert!(
+        none.stderr.contains("no drill is configured"),
+        "{}",
+        none.stderr
     );
 }

@@ -56,6 +56,36 @@ fn an_unknown_stage() {
     )]));
 }
 
+/// The allowed values of a tag ship with opsctl: a name that is not among them is not a dead end.
+#[test]
+fn an_environment_of_another_name_is_told_what_to_do() {
+    let text = "[project]\nname = \"shop\"\nteam = \"core\"\n[environments.china]\naccount = \"123456789012\"\n\
+        regions = [\"cn-north-1\"]\nstage = \"stage-1\"\nmonthly_budget_usd = 50\n";
+    let dir = tempfile::TempDir::new().unwrap();
+    std::fs::write(dir.path().join("opsctl.toml"), text).unwrap();
+    let refused = opsctl(dir.path(), &["validate"]);
+    assert_eq!(refused.code, 1);
+    let said = refused
+        .stderr
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ");
+    for part in [
+        "`opsctl init` writes",
+        "policies/tags.toml",
+        "[tags.values]",
+    ] {
+        assert!(said.replace("│ ", "").contains(part), "{part}: {said}");
+    }
+    // Doing so works.
+    assert_eq!(opsctl(dir.path(), &["init"]).code, 0);
+    let path = dir.path().join("policies/tags.toml");
+    let tags = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, tags.replace("\"dev\",", "\"dev\", \"china\",")).unwrap();
+    let fine = opsctl(dir.path(), &["validate"]);
+    assert_eq!(fine.code, 0, "{}", fine.stderr);
+}
+
 #[test]
 fn a_missing_policy() {
     let stage = "[stage]\nname = \"stage-1\"\ntitle = \"One\"\nusers = { from = 0, to = 1000 }\nmonthly_cost_usd = { from = 20, to = 100 }\npolicies = [\"tags\", \"s3-lifecycel\"]\n";

@@ -265,6 +265,135 @@ fn who_cannot_be_told_is_told_again_and_the_exit_code_says_so() {
     assert!(failed.stderr.contains("sns:Publish"), "{}", failed.stderr);
 }
 
+/// A second environment, whose account these credentials do not reach, has the topic.
+const OTHER: &str = r#"
+[environments.staging]
+account = "999999999999"
+regions = ["eu-west-1"]
+stage = "stage-1"
+monthly_budget_usd = 50
+notify = ["sns:ops"]
+"#;
+
+fn without_evidence(more: &str) -> TempDir {
+    let text = WORKSPACE.replace(
+        "[evidence]\nenvironment = \"prod\"\nbucket = \"shop-evidence\"\n",
+        more,
+    );
+    project(&[("opsctl.toml", &text)])
+}
+
+/// Each receiver has a memory of its own.
+#[test]
+fn who_was_told_is_left_alone_and_who_was_not_is_tried_again() {
+    let emulator = moto();
+    let hook = Receiver::new(&[200]);
+    let dir = without_evidence(OTHER);
+    let topic = "sns:arn:aws:sns:eu-west-1:999999999999:ops";
+    let ask = [
+        "-e",
+        "prod",
+        "--notify",
+        topic,
+        "--notify",
+        "slack",
+        "--notify-on",
+        "change",
+    ];
+    for (run, told) in [(0, "notified: slack"), (1, "not notified again: slack")] {
+        let failed = audit(&emulator, dir.path(), &hook, &ask);
+        assert_eq!(failed.code, 1, "{run}: {}", failed.stderr);
+        assert!(failed.stderr.contains(told), "{run}: {}", failed.stderr);
+        assert!(
+            failed
+                .stderr
+                .contains(&format!("not notified: {topic}: `staging` is account")),
+            "{run}: {}",
+            failed.stderr
+        );
+    }
+    assert_eq!(
+        hook.bodies().len(),
+        1,
+        "one broken target repeats nothing to the others"
+    );
+    // The name of what is kept tells nothing of the address.
+    let kept = std::fs::read_dir(dir.path().join(".opsctl/notify")).unwrap();
+    let names: Vec<String> = kept
+        .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+        .collect();
+    assert_eq!(names.len(), 1, "{names:?}");
+    assert!(
+        !names[0].contains("S3CR3T") && !names[0].contains("127"),
+        "{names:?}"
+    );
+    // Alone it is still tried, and still fails.
+    let alone = ["-e", "prod", "--notify", topic, "--notify-on", "change"];
+    assert_eq!(audit(&emulator, dir.path(), &hook, &alone).code, 1);
+}
+
+/// Silence would look like an account that is in order.
+#[test]
+fn an_audit_and_a_drill_that_cannot_run_are_told() {
+    let emulator = moto();
+    let hook = Receiver::new(&[200]);
+    let dir = without_evidence(OTHER);
+    let url = hook.url();
+    let on = |when: &'static str| ["-e", "staging", "--notify", "slack", "--notify-on", when];
+    let failed = audit(&emulator, dir.path(), &hook, &on("attention"));
+    assert_eq!(failed.code, 1, "{}", failed.stderr);
+    assert!(failed.stdout.is_empty(), "{}", failed.stdout);
+    let text = hook.bodies()[0]["text"].as_str().unwrap().to_owned();
+    assert_eq!(text.lines().count(), 3, "{text}");
+    assert!(
+        text.starts_with("opsctl audit COULD NOT RUN: staging (tags)"),
+        "{text}"
+    );
+    assert!(text.contains("nothing is known to be in order"), "{text}");
+    assert!(text.contains("`staging` is account 999999999999"), "{text}");
+    // Told once, until there is another result.
+    audit(&emulator, dir.path(), &hook, &on("change"));
+    assert_eq!(hook.bodies().len(), 1);
+    // A page that cannot be written does not keep the result from those who wait for it.
+    let lost = audit(
+        &emulator,
+        dir.path(),
+        &hook,
+        &["-e", "prod", "--notify", &url, "-o", "."],
+    );
+    assert_eq!(lost.code, 1, "{}", lost.stderr);
+    assert_eq!(hook.bodies()[1]["outcome"], "pass");
+    // A baseline that is not there: nothing was looked at, and that is told, as JSON too.
+    let lost = audit(
+        &emulator,
+        dir.path(),
+        &hook,
+        &["-e", "prod", "--notify", &url, "--baseline", "nowhere.json"],
+    );
+    assert_eq!(lost.code, 1, "{}", lost.stderr);
+    let body = hook.bodies()[2].clone();
+    assert_eq!(
+        (&body["outcome"], &body["attention"]),
+        (&"error".into(), &true.into())
+    );
+    no_secret(&lost);
+    // A run of drills that ends before the first of them.
+    let drill = "\n[environments.staging.override.backups.drill.orders]\nsource = \"rds:orders\"\n";
+    let other = OTHER.replace("stage-1", "stage-3");
+    let dir = without_evidence(&format!("{other}{drill}"));
+    let mut command = emulator.command(dir.path(), &["drill", "run", "--notify", &url]);
+    let failed = ran(command
+        .arg("--notify-on")
+        .arg("attention")
+        .output()
+        .unwrap());
+    assert_eq!(failed.code, 1, "{}", failed.stderr);
+    let bodies = hook.bodies();
+    assert_eq!(bodies.len(), 4, "{}", failed.stderr);
+    assert_eq!(bodies[3]["what"], "drill");
+    assert_eq!(bodies[3]["lines"][0], "opsctl drill COULD NOT RUN: orders");
+}
+
 #[test]
 fn a_url_gets_the_result_as_json_and_the_sandbox_only_says_it() {
     let hook = Receiver::new(&[200]);
@@ -368,6 +497,21 @@ fn mistakes_are_told_before_the_work_begins() {
             "names of audits stand before",
         ),
         (
+            &["audit", "--notify", "hooks.slack.com/services/S3CR3T"],
+            &[],
+            "a target is",
+        ),
+        (
+            &["audit"],
+            &[("OPSCTL_NOTIFY", "hooks.slack.com/services/S3CR3T")],
+            "a target is",
+        ),
+        (
+            &["audit", "--notify", "https://hooks.example/x?ids=1,S3CR3T"],
+            &[],
+            "%2C for a comma",
+        ),
+        (
             &["audit", "--notify-on", "change"],
             &[],
             "nobody is to be told",
@@ -378,6 +522,13 @@ fn mistakes_are_told_before_the_work_begins() {
         assert!(ran.stderr.contains(told), "{args:?}: {}", ran.stderr);
         no_secret(&ran);
     }
+    // The help shows the variable, not what is in it.
+    let help = run(
+        &["audit", "--help"],
+        &[("OPSCTL_NOTIFY", "https://hooks.example/S3CR3T")],
+    );
+    assert!(help.stdout.contains("OPSCTL_NOTIFY"), "{}", help.stdout);
+    no_secret(&help);
     let text = WORKSPACE.replace("\"slack\"]", "\"https://hooks.slack.com/services/x\"]");
     let dir = project(&[("opsctl.toml", &text)]);
     let ran = crate::support::opsctl(dir.path(), &["validate"]);

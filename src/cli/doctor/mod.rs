@@ -16,6 +16,7 @@ use crate::cloud::health::{Caller, Health};
 use crate::cloud::{CloudError, Target, Want};
 use crate::config::Resolved;
 use crate::cost::question::{Filter, Granularity, Question};
+use crate::doctor::command::Commands;
 use crate::doctor::{Check, Place, Report, State, account, permissions, services};
 use crate::iam::policy::{Because, because};
 use crate::iam::{Part, Role};
@@ -91,7 +92,7 @@ pub async fn run(global: &Global, args: &DoctorArgs) -> Outcome {
         Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date(),
     );
     checks.extend(notifications(&session));
-    checks.extend(buckets(args, &session, &found).await);
+    checks.extend(buckets(global, args, &session, &found).await);
     let (mut gaps, mut not_asked) = (Vec::new(), Vec::new());
     for examined in found {
         checks.extend(examined.checks);
@@ -122,14 +123,23 @@ pub async fn run(global: &Global, args: &DoctorArgs) -> Outcome {
     };
     match global.format {
         Format::Json => global.emit_json(&report)?,
-        Format::Markdown => global.emit(&render::markdown::doctor(&report))?,
-        _ => global.emit(&render::human::doctor(&report, &global.style()))?,
+        Format::Markdown => global.show(&render::markdown::doctor(&report))?,
+        _ => global.show(&render::human::doctor(&report, &global.style()))?,
     }
     Ok(match (report.summary.unknown, report.summary.problem) {
         (1.., _) if !args.allow_incomplete => exit::BLIND,
         (_, 1..) => exit::ATTENTION,
         _ => exit::OK,
     })
+}
+
+fn commands<'a>(global: &'a Global, target: &'a Target) -> Commands<'a> {
+    Commands {
+        target,
+        profile: global.profile.as_deref(),
+        endpoint_url: global.endpoint_url.as_deref(),
+        sandbox: global.sandbox.as_deref(),
+    }
 }
 
 fn places(target: &Target, resolved: &Resolved) -> Vec<Place> {
@@ -159,6 +169,7 @@ async fn examine(
     resolved: &Resolved,
 ) -> Examined {
     let health = session.cloud.health();
+    let commands = &commands(global, target);
     let mut out = Examined {
         checks: Vec::new(),
         entered: false,
@@ -167,7 +178,7 @@ async fn examine(
     };
     let first = target.regions.first().map_or("us-east-1", String::as_str);
     let answer = health.caller(target, first).await;
-    let (checks, entered) = account::caller(target, &answer, Timestamp::now());
+    let (checks, entered) = account::caller(commands, &answer, Timestamp::now());
     out.checks = checks;
     let (Ok(caller), true) = (answer, entered) else {
         if !out.checks.iter().any(|c| c.state == State::Unknown) {
@@ -185,7 +196,7 @@ async fn examine(
     out.entered = true;
     let want = wanted(args, resolved);
     let (regions, inventory, allowed) = futures::join!(
-        other_regions(health, session, target),
+        other_regions(health, session, commands),
         session.cloud.observe(target, &want),
         permitted(global, args, session, target, resolved, &caller),
     );
@@ -196,16 +207,12 @@ async fn examine(
         match answer {
             Ok(rulings) => {
                 told |= role == Role::Plan;
-                out.checks.extend(permissions::simulated(
-                    role,
-                    &target.environment,
-                    &rulings,
-                    session.sandbox.is_some(),
-                ));
+                out.checks
+                    .extend(permissions::simulated(role, commands, &rulings));
             }
             Err(e) => out.checks.extend(permissions::tried(
                 role,
-                &target.environment,
+                commands,
                 &e,
                 &inventory.gaps,
                 &needed,
@@ -218,7 +225,7 @@ async fn examine(
         &inventory.gaps,
         told && session.sandbox.is_none(),
     ));
-    silent_switches(args, session, target, resolved, &inventory, &mut out).await;
+    silent_switches(args, session, commands, resolved, &inventory, &mut out).await;
     out.inventory = inventory;
     out
 }
@@ -232,7 +239,12 @@ fn wanted(args: &DoctorArgs, resolved: &Resolved) -> Want {
     want
 }
 
-async fn other_regions(health: &dyn Health, session: &Session, target: &Target) -> Vec<Check> {
+async fn other_regions(
+    health: &dyn Health,
+    session: &Session,
+    commands: &Commands<'_>,
+) -> Vec<Check> {
+    let target = commands.target;
     if session.sandbox.is_some() {
         return Vec::new();
     }
@@ -240,7 +252,7 @@ async fn other_regions(health: &dyn Health, session: &Session, target: &Target) 
         let begun = std::time::Instant::now();
         let answer = health.caller(target, region).await;
         let took = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-        account::region(target, region, &answer, took)
+        account::region(commands, region, &answer, took)
     }))
     .await
 }
@@ -289,12 +301,12 @@ async fn permitted(
 async fn silent_switches(
     args: &DoctorArgs,
     session: &Session,
-    target: &Target,
+    commands: &Commands<'_>,
     resolved: &Resolved,
     inventory: &EnvironmentInventory,
     out: &mut Examined,
 ) {
-    let environment = target.environment.as_str();
+    let (target, environment) = (commands.target, commands.environment());
     let asked = wanted(args, resolved);
     if asked.billing_metric {
         out.checks.push(services::billing(
@@ -305,9 +317,9 @@ async fn silent_switches(
     // The sandbox has no Resource Explorer that could be on or off.
     if asked.tags && session.sandbox.is_none() {
         out.checks
-            .extend(services::explorer(environment, &target.regions, inventory));
+            .extend(services::explorer(commands, &target.regions, inventory));
     }
-    out.checks.extend(services::topics(environment, inventory));
+    out.checks.extend(services::topics(commands, inventory));
     let pays = resolved.payer.as_ref().is_none_or(|p| p == environment);
     let keys: BTreeSet<String> = resolved
         .policies
@@ -321,7 +333,7 @@ async fn silent_switches(
     }
     if !args.spend {
         out.not_asked.push(format!(
-            "{environment}: Cost Explorer and cost allocation tags, 0.02 USD: opsctl doctor -e {environment} --spend"
+            "{environment}: Cost Explorer and cost allocation tags, which --spend asks for (0.02 USD)"
         ));
         return;
     }
@@ -338,7 +350,7 @@ async fn silent_switches(
         .push(services::cost_explorer(environment, &answer));
     if asked.cost_tags {
         out.checks
-            .push(services::cost_tags(environment, &keys, inventory));
+            .push(services::cost_tags(commands, &keys, inventory));
     }
 }
 
@@ -379,7 +391,12 @@ fn notifications(session: &Session) -> Vec<Check> {
 }
 
 /// The buckets of the lock and of the evidence, in accounts that were entered.
-async fn buckets(args: &DoctorArgs, session: &Session, found: &[Examined]) -> Vec<Check> {
+async fn buckets(
+    global: &Global,
+    args: &DoctorArgs,
+    session: &Session,
+    found: &[Examined],
+) -> Vec<Check> {
     let mut out = Vec::new();
     let (Ok(workspace), None) = (session.workspace(), &session.sandbox) else {
         return out;
@@ -413,7 +430,12 @@ async fn buckets(args: &DoctorArgs, session: &Session, found: &[Examined]) -> Ve
             .objects()
             .own_bucket_region(&target, &asked_in, bucket)
             .await;
-        out.push(services::bucket(name, what, bucket, &answer));
+        out.push(services::bucket(
+            &commands(global, &target),
+            what,
+            bucket,
+            &answer,
+        ));
     }
     out
 }

@@ -4,7 +4,7 @@ use super::sweeping::swept;
 use super::{Opened, RunArgs, emit_records, triggered_by};
 use crate::apply::notify::{self, Notice};
 use crate::cli::context::{Interrupt, Progress};
-use crate::cli::notify::Notifier;
+use crate::cli::notify::{Attempt, Notifier};
 use crate::cli::{Failure, Global, Outcome, exit};
 use crate::drill::journal::new_run_id;
 use crate::drill::machine::{self, Finished, Request};
@@ -43,8 +43,20 @@ pub(super) async fn run_drills(global: &Global, args: &RunArgs) -> Outcome {
     let opened = Opened::new(global, &args.names.names)?;
     let session = &opened.session;
     let notifier = Notifier::new(&args.notify, session)?;
-    opened.guard().await?;
-    let (bucket, clean) = swept(global, &opened).await?;
+    let ready = async {
+        opened.guard().await?;
+        swept(global, &opened).await
+    };
+    let (bucket, clean) = match ready.await {
+        Ok(ready) => ready,
+        Err(failure) => {
+            if let Some(notifier) = &notifier {
+                let attempt = attempt(&opened, &failure);
+                notifier.could_not_run(global, session, attempt).await;
+            }
+            return Err(failure);
+        }
+    };
     let trigger = triggered_by();
     let interrupted_by = || interrupted_by(&interrupt);
     let listener = Shown(Progress::spinner(global, "drill"));
@@ -149,18 +161,34 @@ fn notice(opened: &Opened, records: &[&Record], refused: &[Failure]) -> Notice {
         .map(|r| format!("{} {} {:?}", r.environment, r.drill, r.result))
         .collect();
     parts.extend(refused.iter().map(|f| f.message.clone()));
-    let names: Vec<(&str, &str)> = opened
-        .specs
-        .iter()
-        .map(|(s, _)| (s.target.environment.as_str(), s.name.as_str()))
-        .collect();
     Notice {
         what: "drill",
         outcome: if passed { "pass" } else { "fail" }.to_owned(),
         attention: !passed,
         lines,
-        scope: format!("{names:?}"),
+        scope: scope(opened),
         fingerprint: notify::fingerprint(parts.iter().map(String::as_str)),
+    }
+}
+
+/// What tells one run from another; the same whether it could begin or not.
+fn scope(opened: &Opened) -> String {
+    let names: Vec<(&str, &str)> = opened
+        .specs
+        .iter()
+        .map(|(s, _)| (s.target.environment.as_str(), s.name.as_str()))
+        .collect();
+    format!("{names:?}")
+}
+
+/// What is told of a run that ended before its first drill.
+fn attempt<'a>(opened: &Opened, failure: &'a Failure) -> Attempt<'a> {
+    let names: Vec<&str> = opened.specs.iter().map(|(s, _)| s.name.as_str()).collect();
+    Attempt {
+        what: "drill",
+        of: names.join(", "),
+        scope: scope(opened),
+        failure,
     }
 }
 

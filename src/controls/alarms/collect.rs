@@ -283,6 +283,8 @@ fn admitted(
 ) -> bool {
     // An alarm changes nothing about the resource, so it does not matter who owns it.
     let held = match standing(input, resource, OwnedElsewhere::Write) {
+        // Gone in an hour or two; an alarm that somebody made for it goes with it.
+        Standing::Copy => return false,
         Standing::Ignored => Held::Ignored,
         Standing::Exempt => Held::Exempt,
         Standing::Unseen => Held::Unseen,

@@ -737,6 +737,25 @@ fn per_resource_alarms_narrow_by_match_and_ignore() {
     assert_eq!(verdict.counts.ignored, 1);
 }
 
+/// A copy of a drill is gone in an hour or two: alarms on it would only wake somebody.
+#[test]
+fn copies_of_restore_drills_have_no_alarms() {
+    let policy = resolved(
+        "[alarms.per_resource.busy]\nfor = \"rds-instance\"\nmetric = \"CPUUtilization\"\nabove = 90\n",
+    );
+    let mut seen = inventory();
+    for name in ["orders", "drill-orders-1"] {
+        let arn = format!("arn:aws:rds:eu-west-1:123456789012:db:{name}");
+        add(&mut seen, &arn, Attributes::default());
+    }
+    let copy = seen.resources.iter_mut().find(|r| r.name != "orders");
+    let tags = ["opsctl:drill", "opsctl:drill-source", "opsctl:drill-intent"];
+    copy.unwrap().tags = Observed::Known(tags.map(|t| (t.to_owned(), "run".to_owned())).into());
+    let verdict = run(&policy, &seen, false);
+    let names: Vec<_> = alarms(&verdict).into_keys().collect();
+    assert_eq!(names, ["eu-west-1/shop-prod-busy-orders"]);
+}
+
 #[test]
 fn five_thousand_alarms_are_planned_quickly() {
     let policy = resolved("packs = [\"serverless\"]\n");

@@ -69,13 +69,14 @@ mod wanted;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Input, Report, Standing, address, expired_exemption, reference, selected, standing};
+use super::{
+    Input, Report, Standing, address, expired_exemption, is_copy, reference, selected, standing,
+};
 use crate::cloud::Want;
 use crate::config::Resolved;
 use crate::config::later::Backups;
 use crate::config::source::Origin;
 use crate::config::values::Matched;
-use crate::drill::label;
 use crate::inventory::{DatabaseFact, Observed, Resource};
 use crate::model::{Control, ResourceType, Severity};
 use crate::plan::{Change, Counts, Finding, Reason, Verdict};
@@ -85,17 +86,6 @@ pub use place::{home, is_production};
 
 /// Names of buckets with backups in them, where the policy names none.
 const BACKUP_BUCKETS: [&str; 3] = ["*backup*", "*-dump", "*-dumps"];
-
-/// Whether a drill made it. One tag alone must not hide a database from the control: a restore or a
-/// module may have passed it on.
-fn is_copy(resource: &Resource) -> bool {
-    resource.name.starts_with(label::PREFIX)
-        && resource.tags.known().is_some_and(|tags| {
-            [label::RUN, label::SOURCE, label::INTENT]
-                .iter()
-                .all(|tag| tags.contains_key(*tag))
-        })
-}
 
 /// What the control needs to see.
 pub fn want(resolved: &Resolved, want: &mut Want) {
@@ -305,6 +295,8 @@ impl<'a> Judge<'a> {
             return;
         }
         let owner = match standing(self.input, resource, self.policy.owned_elsewhere) {
+            // Left out above, so that none is counted.
+            Standing::Copy => return,
             Standing::Unseen => return self.counts().unobserved += 1,
             Standing::Ignored => return self.counts().ignored += 1,
             Standing::Exempt => return self.counts().exempt += 1,

@@ -55,6 +55,8 @@ pub fn plan(input: &Input) -> Verdict {
             continue;
         }
         match standing(input, resource, policy.owned_elsewhere) {
+            // No drill makes a bucket.
+            Standing::Copy => {}
             Standing::Unseen => verdict.counts.unobserved += 1,
             Standing::Ignored => verdict.counts.ignored += 1,
             Standing::Exempt => verdict.counts.exempt += 1,

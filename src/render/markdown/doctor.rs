@@ -1,6 +1,6 @@
 //! The doctor for chat and issues.
 
-use super::escape::text as cell;
+use super::escape::{code, text as cell};
 use crate::doctor::Report;
 use crate::render::doctor::{groups, heading, sentence};
 
@@ -19,7 +19,13 @@ pub fn doctor(report: &Report) -> String {
                 cell(&check.check),
                 cell(&check.found),
                 cell(&check.why),
-                check.fix.lines().map(cell).collect::<Vec<_>>().join("<br>")
+                check
+                    .fix
+                    .lines()
+                    .map(cell)
+                    .chain(check.commands.iter().map(|command| code(command)))
+                    .collect::<Vec<_>>()
+                    .join("<br>")
             ));
         }
     }

@@ -108,6 +108,7 @@ pub fn small() -> Plan {
         checked: 80,
         compliant: 45,
         ignored: 3,
+        copies: 1,
         exempt: 2,
         owned_elsewhere: 14,
         unobserved: 0,
