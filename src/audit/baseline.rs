@@ -38,6 +38,8 @@ impl Baseline {
     /// # Errors
     /// What keeps the text from being one, in words.
     pub fn parse(file: &str, text: &str) -> Result<Baseline, String> {
+        // Editors and shells of Windows put it in front.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let value: serde_json::Value =
             serde_json::from_str(text).map_err(|e| format!("it is not JSON: {e}"))?;
         match value.get("kind").and_then(|k| k.as_str()) {
@@ -120,11 +122,7 @@ impl<'a> Seen<'a> {
                 .iter()
                 .map(|s| (s.environment.as_str(), s.region.as_str()))
                 .collect(),
-            blind: audit
-                .unobserved
-                .iter()
-                .map(|g| (g.environment.as_str(), g.control))
-                .collect(),
+            blind: audit.blind().collect(),
             only,
         }
     }

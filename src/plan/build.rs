@@ -1,6 +1,6 @@
 //! From verdicts to a plan.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use globset::GlobMatcher;
 use jiff::Timestamp;
@@ -218,15 +218,16 @@ fn accept(
         if today > entry.until.value.0 {
             continue;
         }
-        let before = gaps.len();
-        gaps.retain(|g| g.operation != entry.operation.value);
-        out.push(Accepted {
+        let mut spot = Accepted {
             name: name.clone(),
             operation: entry.operation.value.clone(),
             reason: entry.reason.clone(),
             until: entry.until.value.0.to_string(),
-            gaps: (before - gaps.len()) as u64,
-        });
+            gaps: 0,
+            covers: BTreeSet::new(),
+        };
+        spot.take(gaps);
+        out.push(spot);
     }
     out
 }

@@ -11,7 +11,7 @@ use opsctl::catalog;
 use opsctl::inventory::Gap;
 use opsctl::model::{Address, Control, Severity};
 use opsctl::plan::{Counts, Finding, Reason, ScopeEntry};
-use opsctl::render::{self, Style};
+use opsctl::render::{self, Places, Style};
 use tempfile::TempDir;
 
 use crate::emulator;
@@ -226,27 +226,50 @@ fn names_choose_what_is_audited() {
     assert!(lifecycle.get("compliance").is_none());
 }
 
-/// A control that is not there yet says so, and counts for nothing.
+/// A control that is not there yet is never green: alone it is refused, among others it is skipped.
 #[test]
-fn what_is_not_built_is_not_compliant() {
-    for control in [Control::Backups, Control::Readiness] {
-        if control.reconciled() {
-            continue;
-        }
-        let audit = json(&sandbox(&[
-            control.as_str(),
-            "--sandbox",
-            "--format",
-            "json",
-        ]));
-        if !audit["findings"].as_array().unwrap().is_empty() {
-            continue;
-        }
-        assert_eq!(audit["summary"]["checked"], 0);
-        assert_eq!(audit["summary"]["compliant"], 0);
-        let notes = audit["notes"].to_string();
-        assert!(notes.contains("not audited by this version"), "{notes}");
+fn what_is_not_built_does_not_pass() {
+    for arguments in [&["readiness"][..], &["--control", "readiness"][..]] {
+        let ran = sandbox(&[arguments, &["--sandbox"]].concat());
+        assert_eq!(ran.code, 1, "{}", ran.stdout);
+        assert_eq!(ran.stdout, "");
+        assert!(
+            ran.stderr.contains("cannot audit readiness"),
+            "{}",
+            ran.stderr
+        );
+        assert!(ran.stderr.contains("tags, budgets"), "{}", ran.stderr);
     }
+    let among = |format: &str| {
+        sandbox(&[
+            "tags",
+            "readiness",
+            "--sandbox",
+            "dartsyn",
+            "--format",
+            format,
+        ])
+        .stdout
+    };
+    let table = among("table");
+    let first = table.lines().next().unwrap_or_default();
+    assert!(first.contains("readiness was not audited"), "{table}");
+    let junit = among("junit");
+    let suite = junit.split("<testsuite name=\"readiness\"").nth(1).unwrap();
+    assert!(suite.contains("<skipped"), "{suite}");
+    assert!(!suite.contains("everything else"), "{suite}");
+    assert_eq!(check_junit(&junit).2, 1);
+    for format in ["sarif", "csv", "github", "gitlab"] {
+        let text = among(format);
+        assert!(text.contains("readiness: not audited"), "{format}: {text}");
+    }
+    let audit: Audit = serde_json::from_str(&among("json")).unwrap();
+    assert!(
+        audit
+            .counts
+            .values()
+            .all(|c| !c.contains_key(&Control::Readiness))
+    );
 }
 
 // ---- exit codes
@@ -707,15 +730,17 @@ fn machine_formats_are_valid_for_every_scenario() {
             .stdout
         };
         let audit: Audit = serde_json::from_str(&print("json")).unwrap();
-        let total = audit.findings.len();
+        // What could not be seen is a result, an issue and a row too.
+        let total = audit.findings.len() + audit.unobserved.len();
+        let beyond = audit.not_audited().count();
         check_sarif(&print("sarif"), &validator, total);
-        check_gitlab(&print("gitlab"), total);
+        check_gitlab(&print("gitlab"), total + beyond);
         check_github(&print("github"));
         let (failures, errors, _) = check_junit(&print("junit"));
         assert_eq!(failures, audit.summary.failing, "{scenario}");
         assert_eq!(errors, audit.unobserved.len() as u64, "{scenario}");
         let mut rows = csv::Reader::from_reader(print("csv").into_bytes().leak() as &[u8]);
-        assert_eq!(rows.records().map(Result::unwrap).count(), total);
+        assert_eq!(rows.records().map(Result::unwrap).count(), total + beyond);
     }
 }
 
@@ -851,6 +876,7 @@ fn audit_of(findings: Vec<Finding>, fail_on: Severity, gaps: Vec<Gap>) -> Audit 
         findings: findings
             .into_iter()
             .map(|finding| Reported {
+                fingerprint: opsctl::audit::fingerprint(&finding.id, finding.address.as_str(), 1),
                 finding,
                 in_baseline: false,
             })
@@ -930,9 +956,10 @@ fn hostile_names_are_harmless_everywhere() {
     }
     assert!(markdown.lines().all(|l| !l.trim_start().starts_with("::")));
     insta::assert_snapshot!("audit_hostile_markdown", markdown);
-    let sarif = render::sarif::audit(&audit);
+    let sarif = render::sarif::audit(&audit, &Places::default());
     plain(&sarif, "sarif");
-    check_sarif(&sarif, &sarif_validator(), audit.findings.len());
+    let all = audit.findings.len() + audit.unobserved.len();
+    check_sarif(&sarif, &sarif_validator(), all);
     let junit = render::junit::audit(&audit).unwrap();
     plain(&junit, "junit");
     assert!(!junit.contains("<script"), "{junit}");
@@ -941,10 +968,10 @@ fn hostile_names_are_harmless_everywhere() {
         (failures, errors),
         (HOSTILE.len() as u64, HOSTILE.len() as u64)
     );
-    let gitlab = render::gitlab::audit(&audit);
+    let gitlab = render::gitlab::audit(&audit, &Places::default());
     plain(&gitlab, "gitlab");
-    check_gitlab(&gitlab, audit.findings.len());
-    let github = render::github::audit(&audit);
+    check_gitlab(&gitlab, all);
+    let github = render::github::audit(&audit, &Places::default());
     plain(&github, "github");
     check_github(&github);
     let text = render::csv::audit(&audit).unwrap();
@@ -1035,9 +1062,13 @@ fn ten_thousand_findings_read_well_and_stay_valid() {
         markdown.lines().take(3).filter(|l| !l.is_empty()).count(),
         3
     );
-    check_sarif(&render::sarif::audit(&audit), &sarif_validator(), 10_000);
-    check_gitlab(&render::gitlab::audit(&audit), 10_000);
-    let github = render::github::audit(&audit);
+    check_sarif(
+        &render::sarif::audit(&audit, &Places::default()),
+        &sarif_validator(),
+        10_000,
+    );
+    check_gitlab(&render::gitlab::audit(&audit, &Places::default()), 10_000);
+    let github = render::github::audit(&audit, &Places::default());
     check_github(&github);
     assert!(github.lines().count() <= 30, "{github}");
     assert_eq!(

@@ -110,9 +110,11 @@ async fn look(
             .any(|(_, resolved)| resolved.policies.has(Control::Cost));
     let mut audited = controls.clone();
     let mut part = None;
+    let month = now.to_zoned(TimeZone::UTC).date().first_of_month();
     let costs = costs.map(|known| {
         let entries = known.audit.entries.clone();
-        if wants_cost {
+        // Findings on another month are none of this one.
+        if wants_cost && known.as_of.first_of_month() == month {
             audited.push(Control::Cost);
             part = Some(CostPart {
                 findings: known.audit.findings,
@@ -157,6 +159,7 @@ async fn look(
         audit,
         changes: &changes,
         costs,
+        wants_cost,
         drills: Drills {
             review: review(&mine, &wanted, year, now),
             faults,

@@ -9,7 +9,7 @@ use crate::drill::machine::span;
 use crate::drill::record::seconds_between;
 use crate::drill::review::State;
 use crate::model::{Control, usd};
-use crate::plan::{ActionKind, Change};
+use crate::plan::{Accepted, ActionKind, Change};
 
 pub(super) fn areas(inputs: &Inputs<'_>) -> Vec<Area> {
     vec![
@@ -59,13 +59,19 @@ fn gaps(inputs: &Inputs<'_>, id: AreaId) -> u64 {
         .count() as u64
 }
 
+/// Accepted blind spots that hide something of an area.
+fn accepted(inputs: &Inputs<'_>, id: AreaId) -> u64 {
+    let hides = |spot: &&Accepted| spot.covers.iter().any(|c| area_of(c.control) == id);
+    inputs.audit.accepted().filter(hides).count() as u64
+}
+
 /// Whether a control judged anything at all: it is in the counts of some environment. A control that
 /// is asked for and that this version does not have is in none.
 fn looked_at(inputs: &Inputs<'_>, control: Control) -> bool {
     let mut counts = inputs.audit.counts.values();
     counts.any(|by_control| by_control.contains_key(&control))
         || inputs.audit.findings.iter().any(|f| f.control == control)
-        || inputs.audit.unobserved.iter().any(|g| g.control == control)
+        || inputs.audit.blind().any(|(_, c)| c == control)
 }
 
 /// Checked and compliant of one control, over all environments.
@@ -84,10 +90,11 @@ fn judged_of(inputs: &Inputs<'_>, control: Control) -> (u64, u64) {
 fn plain(inputs: &Inputs<'_>, id: AreaId, label: &str, command: &str) -> Area {
     let findings = found(inputs, id);
     let unobserved = gaps(inputs, id);
+    let accepted = accepted(inputs, id);
     Area {
         id,
         // What could not be seen is not fine.
-        standing: match (findings.standing(), unobserved) {
+        standing: match (findings.standing(), unobserved + accepted) {
             (Standing::Good, 1..) => Standing::Unknown,
             (standing, _) => standing,
         },
@@ -97,6 +104,7 @@ fn plain(inputs: &Inputs<'_>, id: AreaId, label: &str, command: &str) -> Area {
         text: Vec::new(),
         findings,
         unobserved,
+        accepted,
         command: command.to_owned(),
     }
 }
@@ -139,6 +147,16 @@ fn blind_text(area: &mut Area) {
             if area.unobserved == 1 { "it" } else { "them" }
         ));
     }
+    if area.accepted > 0 {
+        area.text.push(format!(
+            "{} in opsctl.toml: what is behind {} is not known.",
+            match area.accepted {
+                1 => "1 blind spot is accepted".to_owned(),
+                n => format!("{n} blind spots are accepted"),
+            },
+            if area.accepted == 1 { "it" } else { "them" }
+        ));
+    }
 }
 
 /// An environment that has spent more than its budget, or is likely to. Amounts in USD.
@@ -160,8 +178,9 @@ impl Over<'_> {
 
 /// Budgets are in USD, so other currencies are not compared.
 pub(super) fn over_budget<'a>(inputs: &'a Inputs<'_>) -> Vec<Over<'a>> {
-    let entries = inputs.costs.iter().flat_map(|(all, _)| all);
+    let entries = inputs.current_costs().unwrap_or_default();
     entries
+        .iter()
         .filter(|e| e.currency == "USD")
         .filter_map(|entry| {
             let over = Over {
@@ -215,6 +234,18 @@ fn money(inputs: &Inputs<'_>) -> Area {
     };
     area.value = Some(usd(spent));
     area.unit = entry.currency.clone();
+    if let (None, Some((_, day))) = (inputs.current_costs(), &inputs.costs) {
+        area.label = format!("spent in {}, as of {day}", day.strftime("%B %Y"));
+        if area.standing == Standing::Good {
+            area.standing = Standing::Unknown;
+        }
+        area.text = vec![
+            "What was spent this month is not known: `opsctl audit cost` asks, and says before what that costs. Nothing is said about the budgets of this month.".to_owned(),
+            findings_text(&area.findings),
+        ];
+        blind_text(&mut area);
+        return area;
+    }
     // All of them together may be within the budgets while one is far over its own.
     for over in over_budget(inputs) {
         if let Some(spent) = over.spent.filter(|_| over.now()) {
@@ -278,6 +309,22 @@ fn money(inputs: &Inputs<'_>) -> Area {
     area
 }
 
+/// Whether there was nothing to judge: that is neither fine nor a number.
+fn nothing_there(area: &mut Area, checked: u64, what: &str) -> bool {
+    if checked > 0 || area.findings.total() > 0 {
+        return false;
+    }
+    area.text.push(match area.standing {
+        Standing::Unknown => format!("No {what} could be seen that the policy is about."),
+        _ => format!("There is no {what} that the policy is about."),
+    });
+    if area.standing == Standing::Good {
+        area.standing = Standing::NotApplicable;
+    }
+    blind_text(area);
+    true
+}
+
 fn signed(text: &str) -> String {
     match text.parse::<Decimal>() {
         Ok(value) if value > Decimal::ZERO => format!("+{}", usd(value)),
@@ -297,6 +344,9 @@ fn tags(inputs: &Inputs<'_>) -> Area {
     let Some(overall) = overall.filter(|_| looked_at(inputs, Control::Tags)) else {
         return not_looked_at(area, "tags");
     };
+    if nothing_there(&mut area, overall.checked, "resource") {
+        return area;
+    }
     area.value = overall.percent.clone();
     area.unit = "%".to_owned();
     if overall.percent.is_none() && area.standing == Standing::Good {
@@ -336,10 +386,30 @@ fn storage(inputs: &Inputs<'_>) -> Area {
             .iter()
             .filter(|c| c.control == Control::Lifecycle)
     };
-    let saved = saving(changes());
-    area.value = Some(usd(saved));
-    area.unit = "USD".to_owned();
     let (checked, compliant) = judged_of(inputs, Control::Lifecycle);
+    if nothing_there(&mut area, checked, "bucket") {
+        return area;
+    }
+    let saved = saving(changes());
+    let unknown = changes()
+        .filter(|c| amount(&c.monthly_cost_delta_usd).is_none())
+        .count() as u64;
+    let blind = area.unobserved + area.accepted > 0;
+    // Of what is not known nothing can be saved that anybody could name.
+    if saved > Decimal::ZERO || (unknown == 0 && !blind) {
+        area.value = Some(usd(saved));
+        area.unit = "USD".to_owned();
+    }
+    if unknown > 0 || blind {
+        if saved > Decimal::ZERO {
+            area.label = format!("at least, {}", area.label);
+        }
+        area.text.push(match unknown {
+            0 => "What all of it would save is not known.".to_owned(),
+            1 => "What 1 of the changes would save is not known.".to_owned(),
+            n => format!("What {n} of the changes would save is not known."),
+        });
+    }
     area.text.push(format!(
         "{compliant} of {checked} buckets are as the policy says; {}",
         findings_text(&area.findings).to_lowercase()
@@ -359,6 +429,9 @@ fn alarms(inputs: &Inputs<'_>) -> Area {
         return not_looked_at(area, "alarms");
     }
     let (checked, compliant) = judged_of(inputs, Control::Alarms);
+    if nothing_there(&mut area, checked, "alarm") {
+        return area;
+    }
     area.value = Some(format!("{compliant} of {checked}"));
     let missing = inputs
         .changes

@@ -273,7 +273,8 @@ fn of_money(inputs: &Inputs<'_>, areas: &[Area]) -> Vec<Step> {
     }
     let unknown = areas
         .iter()
-        .any(|a| a.id == AreaId::Money && a.value.is_none() && a.standing != Standing::NotLookedAt);
+        .any(|a| a.id == AreaId::Money && a.value.is_none() && a.standing != Standing::NotLookedAt)
+        || (inputs.costs.is_some() && inputs.current_costs().is_none());
     if unknown {
         out.push(Step {
             area: AreaId::Money,

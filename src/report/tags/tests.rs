@@ -135,7 +135,7 @@ fn run(
             .position(|e| e.target.environment == one.environment)
             .unwrap();
         for problem in &mut one.findings {
-            let age = earlier.age(index, line::key(&problem.id, &one.address));
+            let age = earlier.age(index, line::key(&problem.id, &one.address), &one.service);
             problem.first_seen = age.first_seen;
             problem.new = age.new;
             one.since_first_run |= age.since_first_run;
@@ -198,6 +198,52 @@ fn what_was_not_seen_is_neither_fixed_nor_new_when_it_is_seen_again() {
     let (seen, trend, _) = run(&environments, &[one, two], 15, vec![a()]);
     assert_eq!(first_seen(&seen, 0), ("2026-11-01", Some(false)));
     assert_eq!((trend.new, trend.fixed), (Some(0), Some(0)));
+}
+
+#[test]
+fn what_the_run_before_could_not_look_at_is_not_new() {
+    let mut environments = environments();
+    let prod = environments
+        .iter()
+        .position(|e| e.target.environment == "prod")
+        .unwrap();
+    let a = || offender("prod", "a", &["tags.missing"]);
+    let other = || {
+        let mut b = offender("prod", "b", &["tags.missing"]);
+        b.service = "rds".to_owned();
+        b
+    };
+    let (.., one) = run(&environments, &[], 1, vec![]);
+    environments[prod].inventory.gaps.push(gap("prod"));
+    let (.., two) = run(&environments, &[one], 8, vec![]);
+    assert_eq!(two.env["prod"].unseen.iter().collect::<Vec<_>>(), ["sqs"]);
+    // Queues could not be listed, databases could.
+    environments[prod].inventory.gaps.clear();
+    let (seen, trend, three) = run(
+        &environments,
+        std::slice::from_ref(&two),
+        15,
+        vec![a(), other()],
+    );
+    assert_eq!(first_seen(&seen, 0), ("2026-11-15", None));
+    assert_eq!(first_seen(&seen, 1), ("2026-11-15", Some(true)));
+    assert!(seen[0].since_first_run && !seen[1].since_first_run);
+    assert_eq!(trend.new, Some(1));
+    let said = |t: &Trend, text: &str| t.not_compared.iter().any(|n| n.contains(text));
+    assert!(said(
+        &trend,
+        "prod: 1 finding where the run before could not look"
+    ));
+    // And it stays a lower bound.
+    let (seen, trend, _) = run(&environments, &[two.clone(), three], 22, vec![a(), other()]);
+    assert_eq!(first_seen(&seen, 0), ("2026-11-15", Some(false)));
+    assert!(seen[0].since_first_run && !seen[1].since_first_run);
+    assert_eq!((trend.new, trend.fixed), (Some(0), Some(0)));
+    // A line of an earlier version does not say where it was blind.
+    let mut old = two;
+    old.env.get_mut("prod").unwrap().unseen.clear();
+    let (seen, ..) = run(&environments, &[old], 15, vec![a(), other()]);
+    assert_eq!(first_seen(&seen, 1), ("2026-11-15", None));
 }
 
 #[test]

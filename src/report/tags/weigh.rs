@@ -143,6 +143,11 @@ fn amount(text: &Option<String>) -> Option<Decimal> {
     text.as_deref().and_then(|t| t.parse().ok())
 }
 
+/// Whether calls of that name are about one service, as ARNs name it.
+pub(super) fn is_service(name: &str) -> bool {
+    of_arn(name).is_some()
+}
+
 pub(super) fn cents(amount: Decimal) -> String {
     format!("{:.2}", amount.round_dp(2))
 }
