@@ -891,6 +891,130 @@ fn audit_of(findings: Vec<Finding>, fail_on: Severity, gaps: Vec<Gap>) -> Audit 
     }
 }
 
+/// A blind spot that is accepted stands in every format, and fails none of them.
+#[test]
+fn accepted_blind_spots_are_in_every_format() {
+    let mut audit = audit_of(Vec::new(), Severity::High, Vec::new());
+    audit.accepted_unobserved = vec![
+        serde_json::from_value(serde_json::json!({
+            "name": "no-proxies", "operation": "rds:DescribeDBProxies", "reason": "ticket OPS-12",
+            "until": "2027-03-31", "gaps": 2,
+            "covers": [{"environment": "prod", "region": "eu-west-1", "control": "tags"}],
+        }))
+        .unwrap(),
+    ];
+    let places = Places::default();
+    let junit = render::junit::audit(&audit).unwrap();
+    assert_eq!(check_junit(&junit), (0, 0, 1));
+    let sarif = render::sarif::audit(&audit, &places);
+    check_sarif(&sarif, &sarif_validator(), 0);
+    let gitlab = render::gitlab::audit(&audit, &places);
+    check_gitlab(&gitlab, 1);
+    let github = render::github::audit(&audit, &places);
+    check_github(&github);
+    assert!(
+        github.starts_with("::notice title=Not observed"),
+        "{github}"
+    );
+    for text in [
+        render::human::audit(&audit, &Style::default()),
+        render::markdown::audit(&audit),
+        render::csv::audit(&audit).unwrap(),
+        serde_json::to_string(&audit).unwrap(),
+        junit,
+        sarif,
+        gitlab,
+        github,
+    ] {
+        assert!(text.contains("OPS-12"), "{text}");
+        assert!(text.contains("rds:DescribeDBProxies"), "{text}");
+    }
+}
+
+/// What is denied makes no list shorter than it was.
+#[test]
+fn what_could_not_be_seen_is_an_issue_of_its_own() {
+    let dir = TempDir::new().unwrap();
+    let print = |format: &str| {
+        let args = [
+            "audit",
+            "tags",
+            "--target",
+            "prod/*/rds-instance/*",
+            "--sandbox",
+            "findash-denied",
+            "--format",
+            format,
+        ];
+        let ran = opsctl(dir.path(), &args);
+        assert_eq!(ran.code, 3, "{}", ran.stderr);
+        ran.stdout
+    };
+    let issues: Vec<serde_json::Value> = serde_json::from_str(&print("gitlab")).unwrap();
+    let gap = &issues[0];
+    assert_eq!(gap["check_name"], "opsctl.not-observed");
+    assert_eq!(gap["severity"], "blocker");
+    assert_eq!(gap["location"]["path"], "opsctl.toml");
+    let again: Vec<serde_json::Value> = serde_json::from_str(&print("gitlab")).unwrap();
+    assert_eq!(issues, again, "the same fingerprints");
+    let csv = print("csv");
+    assert!(
+        csv.lines()
+            .nth(1)
+            .is_some_and(|l| l.starts_with("opsctl.not-observed,")),
+        "{csv}"
+    );
+    assert!(print("sarif").contains("\"ruleId\": \"opsctl.not-observed\""));
+}
+
+/// The project may be a folder of a repository, and policies may be those that ship.
+#[test]
+fn places_are_those_of_the_repository() {
+    let dir = TempDir::new().unwrap();
+    std::fs::create_dir(dir.path().join(".git")).unwrap();
+    let infra = dir.path().join("infra");
+    std::fs::create_dir(&infra).unwrap();
+    let shop = project(&[]);
+    for part in ["opsctl.toml", "policies/tags.toml"] {
+        let to = infra.join(part);
+        std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+        std::fs::copy(shop.path().join(part), to).unwrap();
+    }
+    let args = [
+        "-C",
+        "infra",
+        "audit",
+        "tags",
+        "--sandbox",
+        "dartsyn",
+        "--format",
+    ];
+    let paths = |dir: &Path| -> BTreeSet<String> {
+        let ran = opsctl(dir, &[&args[..], &["gitlab"]].concat());
+        let issues: Vec<serde_json::Value> = serde_json::from_str(&ran.stdout).expect(&ran.stderr);
+        assert!(!issues.is_empty());
+        issues
+            .iter()
+            .map(|i| i["location"]["path"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    std::fs::remove_file(infra.join("policies/tags.toml")).unwrap();
+    std::fs::remove_dir(infra.join("policies")).unwrap();
+    assert_eq!(
+        paths(dir.path()),
+        BTreeSet::from(["infra/opsctl.toml".to_owned()])
+    );
+    for (path, text) in opsctl::config::load::SHIPPED {
+        let to = infra.join(path);
+        std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+        std::fs::write(to, text).unwrap();
+    }
+    assert_eq!(
+        paths(dir.path()),
+        BTreeSet::from(["infra/policies/tags.toml".to_owned()])
+    );
+}
+
 fn hostile() -> Audit {
     let mut findings = Vec::new();
     for name in HOSTILE {

@@ -2,8 +2,8 @@ use clap::Args;
 use jiff::{Timestamp, ToSpan, tz::TimeZone};
 
 use super::drills;
-use super::finished;
 use super::past::Past;
+use super::{finished, warn_of_nothing};
 use crate::audit::{AuditRequest, CostPart, FAIL_ON, assemble};
 use crate::cli::audit_cost;
 use crate::cli::context::Interrupt;
@@ -67,7 +67,7 @@ fn emit(global: &Global, report: &SummaryReport) -> Result<(), Failure> {
         Format::Markdown => defuse(&render::markdown::summary(report)),
         _ => defuse(&render::human::summary_report(report, &global.style())),
     };
-    global.emit(&text)
+    global.show(&text)
 }
 
 async fn look(
@@ -138,6 +138,7 @@ async fn look(
             api: session.cloud.meter().snapshot(),
         },
     );
+    warn_of_nothing(global, &audit.notes);
     let wanted = drills::wanted(&asked)?;
     let faults = records.faults();
     let mine: Vec<_> = records

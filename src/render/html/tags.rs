@@ -249,6 +249,7 @@ fn trend(report: &TagReport) -> Option<chart::Figure> {
 fn panels(report: &TagReport) -> Vec<Table> {
     dimensions(report)
         .into_iter()
+        .filter(|(_, shares)| shares.iter().any(|(_, share)| share.checked > 0))
         .map(|(name, shares)| Table {
             caption: format!("By {name}"),
             columns: vec![

@@ -402,7 +402,7 @@ fn storage(inputs: &Inputs<'_>) -> Area {
     }
     if unknown > 0 || blind {
         if saved > Decimal::ZERO {
-            area.label = format!("at least, {}", area.label);
+            area.label = format!("or more {}", area.label);
         }
         area.text.push(match unknown {
             0 => "What all of it would save is not known.".to_owned(),

@@ -3,6 +3,8 @@
 mod areas;
 pub mod line;
 mod next;
+#[cfg(test)]
+mod tests;
 
 use jiff::Timestamp;
 use jiff::civil::Date;

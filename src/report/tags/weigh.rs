@@ -83,14 +83,15 @@ impl Weights {
                 if let (Some(group), Some(amount)) =
                     (of_bill(&service.name), amount(&service.month_to_date))
                 {
-                    // Refunds may be more than what was spent.
-                    *spent.entry(group).or_default() += amount.max(Decimal::ZERO);
+                    *spent.entry(group).or_default() += amount;
                 }
             }
             let weights: BTreeMap<usize, Option<Decimal>> = seen
                 .into_iter()
                 .map(|(group, count)| {
                     let spent = spent.get(&group).copied().unwrap_or_default();
+                    // Refunds may be more than what was spent: nobody's share is below nothing.
+                    let spent = spent.max(Decimal::ZERO);
                     let known = !unseen.contains(&group);
                     (group, known.then(|| spent / Decimal::from(count)))
                 })
@@ -423,6 +424,7 @@ fn spend(inputs: &Inputs<'_>, weights: &Weights, behind: Option<Decimal>) -> Spe
         let names: Vec<&str> = unknown.into_iter().collect();
         notes.push(format!("there is no cost data of {}", names.join(", ")));
     }
+    let more = behind.filter(|b| out.month_to_date.is_some() && *b > total);
     let unseen: Vec<String> = weights
         .unseen
         .iter()
@@ -436,6 +438,17 @@ fn spend(inputs: &Inputs<'_>, weights: &Weights, behind: Option<Decimal>) -> Spe
             "{}: what it is part of has no weight",
             notes.join("; ")
         ));
+    }
+    if let Some(behind) = more {
+        // Else a part would be more than the whole, and nobody could tell why.
+        let text = format!(
+            "credits and refunds of {} lower the whole and no resource's share",
+            cents(behind - total)
+        );
+        out.note = Some(match out.note {
+            Some(note) => format!("{note}; {text}"),
+            None => text,
+        });
     }
     out
 }
