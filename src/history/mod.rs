@@ -30,6 +30,9 @@ const MOST_BYTES: u64 = 16 << 20;
 /// How long another run that is writing is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Runs that are so close to each other are at the same time, and may end in another order.
+const AT_ONCE: Duration = Duration::from_secs(600);
+
 /// One line: what a report remembers of one run.
 pub trait Line: Serialize + DeserializeOwned + Clone + Send + Sync {
     /// When the run was.
@@ -114,6 +117,7 @@ impl History {
     pub fn add<L: Line>(&self, new: &[L]) -> std::io::Result<()> {
         let _lock = self.lock()?;
         let last = new.iter().map(Line::at).max();
+        let last = last.and_then(|last| last.checked_add(AT_ONCE).ok());
         let mut lines = self.read::<L>()?.lines;
         lines.extend_from_slice(new);
         let lines = in_order(lines);

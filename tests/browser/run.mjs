@@ -303,7 +303,7 @@ async function paper(page, spec, check) {
     // Whoever reads page 7 has to know what a column is.
     const sheets = execFileSync("pdftotext", ["-layout", name, "-"], { maxBuffer: 1 << 26 }).toString().split("\f");
     const rows = sheets.filter((sheet) => (sheet.match(/-0\d{4}\b/g) ?? []).length > 3);
-    const named = rows.filter((sheet) => /Resource/.test(sheet) && /Severity/.test(sheet));
+    const named = rows.filter((sheet) => /Resource/.test(sheet) && /Owner/.test(sheet));
     check(rows.length > 2 && named.length === rows.length, `${rows.length - named.length} of ${rows.length} sheets have rows without their head`);
     const back = await page.locator("[data-explorer] thead button").count();
     check(back > 0, "no buttons in the head after printing");

@@ -2,6 +2,7 @@
 
 mod areas;
 pub mod line;
+mod money;
 mod next;
 #[cfg(test)]
 mod tests;
@@ -12,6 +13,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::audit::Audit;
+use crate::audit::pending::in_sandbox;
 use crate::cloud::ApiUse;
 use crate::cost::CostEntry;
 use crate::drill::review::Review;
@@ -223,9 +225,10 @@ pub fn assemble(inputs: &Inputs<'_>) -> (SummaryReport, SummaryLine) {
         // A command of a report on a sandbox must not reach a real account.
         let there = |command: &mut String| command.push_str(&format!(" --sandbox {scenario}"));
         areas.iter_mut().for_each(|a| there(&mut a.command));
-        next.iter_mut()
-            .filter_map(|s| s.command.as_mut())
-            .for_each(there);
+        for step in &mut next {
+            step.command.iter_mut().for_each(there);
+            step.how = in_sandbox(&step.how, scenario);
+        }
     }
     let report = SummaryReport {
         format_version: audit.format_version.clone(),

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rust_decimal::Decimal;
 
-use super::areas::{amount, area_of, over_budget, saving};
+use super::areas::{amount, area_of, saving};
+use super::money::over_budget;
 use super::{Area, AreaId, Inputs, Standing, Step};
 use crate::audit::Reported;
 use crate::audit::pending::{apply_command, shell};

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::drill::review::review;
+use crate::render::Style;
 
 fn audit(findings: &[&str], accepted: bool) -> Audit {
     let finding = |name: &&str| {
@@ -81,6 +82,35 @@ fn what_an_accepted_blind_spot_hides_is_not_gone() {
         (report.changed.new, report.changed.first_seen),
         (Some(0), 2)
     );
+}
+
+#[test]
+fn every_format_tells_of_accepted_blind_spots() {
+    let (report, _) = run(audit(&[], true), &[], None);
+    for text in [
+        crate::render::human::summary_report(&report, &Style::default()),
+        crate::render::markdown::summary(&report),
+        crate::render::html::summary::page(&report).unwrap(),
+        serde_json::to_string(&report).unwrap(),
+    ] {
+        assert!(
+            text.contains("OPS-12") && text.contains("sqs:ListQueues"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn narrow_terminals_are_wide_enough() {
+    let (report, _) = run(audit(&["a"], true), &[], None);
+    let style = Style {
+        width: 40,
+        ..Style::default()
+    };
+    let text = crate::render::human::summary_report(&report, &style);
+    for line in text.lines().filter(|l| !l.contains("→")) {
+        assert!(line.chars().count() <= 40, "{line}");
+    }
 }
 
 #[test]
