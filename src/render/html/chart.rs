@@ -540,6 +540,33 @@ mod tests {
     }
 
     #[test]
+    fn names_do_not_run_into_each_other() {
+        for n in 2..40 {
+            let mut plot = plot();
+            plot.columns = None;
+            plot.band = None;
+            plot.slots = (1..=n).map(|d| format!("{d} Nov 10:00")).collect();
+            plot.lines[0].values = vec![Some(Decimal::ONE); n];
+            let svg = plot.figure().unwrap().svg.to_string();
+            for drawing in svg.split("</svg>").take(2) {
+                let mut free = f64::INFINITY;
+                for text in drawing
+                    .split("<text x=\"")
+                    .filter(|t| t.contains("\"middle\""))
+                {
+                    let at: f64 = text.split('"').next().unwrap().parse().unwrap();
+                    let name = text.split(['>', '<']).nth(1).unwrap();
+                    let half = width(name) as f64 * CHARACTER / 2.0;
+                    assert!(at + half <= free, "{name} of {n}");
+                    free = at - half;
+                }
+            }
+            // The limit is named below the drawing, where no line crosses it.
+            assert!(!svg.split("<ul").next().unwrap().contains("budget"));
+        }
+    }
+
+    #[test]
     fn columns_stand_on_zero_and_heights_are_in_proportion() {
         let mut plot = plot();
         plot.limit = None;

@@ -50,9 +50,9 @@ pub fn summary_report(report: &SummaryReport, style: &Style) -> String {
         );
         // Where the line is too short, the number has one of its own.
         if number.is_empty() || 35 + width(&number) <= context.width {
-            lines.push(format!("{head}{number}").trim_end().to_owned());
+            lines.push(format!("{head}{number}").trim_end());
         } else {
-            lines.push(head.trim_end().to_owned());
+            lines.push(head.trim_end());
             context.wrapped(&mut lines, indent, &number, |_, t| t.to_owned());
         }
         for text in &area.text {

@@ -58,6 +58,18 @@ fn ends_in_www(text: &str) -> bool {
     tail.is_some_and(|tail| tail.eq_ignore_ascii_case("www"))
 }
 
+/// A name in a typewriter face. What a pair of backticks cannot hold goes into an element.
+pub(in crate::render) fn code(raw: &str) -> String {
+    if raw.is_empty() {
+        return "–".to_owned();
+    }
+    if raw.contains(['`', '|']) {
+        format!("<code>{}</code>", text(raw))
+    } else {
+        format!("`{}`", escape(raw))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -71,17 +83,5 @@ mod tests {
         assert_eq!(text("see WWW.evil.com"), "see WWW&#8203;.evil.com");
         assert_eq!(text("at 10:30. Now."), "at 10:30. Now.");
         assert_eq!(html("https://evil.example"), "https:&#8203;//evil.example");
-    }
-}
-
-/// A name in a typewriter face. What a pair of backticks cannot hold goes into an element.
-pub(in crate::render) fn code(raw: &str) -> String {
-    if raw.is_empty() {
-        return "–".to_owned();
-    }
-    if raw.contains(['`', '|']) {
-        format!("<code>{}</code>", text(raw))
-    } else {
-        format!("`{}`", escape(raw))
     }
 }

@@ -86,16 +86,8 @@ fn offender(environment: &str, name: &str, ids: &[&str]) -> Offender {
     }
 }
 
-/// One run on a day, after the given ones; what it says, and the line that it leaves.
-fn run(
-    environments: &[PlanEnvironment],
-    history: &[TagLine],
-    day: u8,
-    mut offenders: Vec<Offender>,
-) -> (Vec<Offender>, Trend, TagLine) {
-    let now: Timestamp = format!("2026-11-{day:02}T06:00:00Z").parse().unwrap();
-    let today = now.to_zoned(jiff::tz::TimeZone::UTC).date();
-    let plan = crate::plan::build::judge(
+fn plan(environments: &[PlanEnvironment], now: Timestamp) -> Plan {
+    crate::plan::build::judge(
         environments,
         &crate::plan::build::PlanRequest {
             controls: &[Control::Tags],
@@ -107,16 +99,31 @@ fn run(
             lock: None,
             api: ApiUse::default(),
         },
-    );
-    let request = crate::audit::AuditRequest {
+    )
+}
+
+fn request() -> crate::audit::AuditRequest<'static> {
+    crate::audit::AuditRequest {
         controls: &[Control::Tags],
         only: None,
         fail_on: crate::audit::FAIL_ON,
         baseline: None,
         allow_incomplete: false,
         api: ApiUse::default(),
-    };
-    let audit = crate::audit::assemble(environments, plan.clone(), None, &request);
+    }
+}
+
+/// One run on a day, after the given ones; what it says, and the line that it leaves.
+fn run(
+    environments: &[PlanEnvironment],
+    history: &[TagLine],
+    day: u8,
+    mut offenders: Vec<Offender>,
+) -> (Vec<Offender>, Trend, TagLine) {
+    let now: Timestamp = format!("2026-11-{day:02}T06:00:00Z").parse().unwrap();
+    let today = now.to_zoned(jiff::tz::TimeZone::UTC).date();
+    let plan = plan(environments, now);
+    let audit = crate::audit::assemble(environments, plan.clone(), None, &request());
     let inputs = Inputs {
         environments,
         judged: &plan,
@@ -149,6 +156,45 @@ fn run(
 fn first_seen(offenders: &[Offender], at: usize) -> (&str, Option<bool>) {
     let problem = &offenders[at].findings[0];
     (problem.first_seen.as_deref().unwrap_or("-"), problem.new)
+}
+
+/// What a cache of last month holds is not this month's.
+#[test]
+fn the_month_of_the_costs_is_named() {
+    let environments = environments();
+    let now: Timestamp = "2026-11-03T06:00:00Z".parse().unwrap();
+    let of = |as_of: &str| {
+        let plan = plan(&environments, now);
+        let audit = crate::audit::assemble(&environments, plan.clone(), None, &request());
+        let (report, _) = assemble(Inputs {
+            environments: &environments,
+            judged: &plan,
+            audit,
+            only: None,
+            narrowed: false,
+            costs: Some(KnownCosts {
+                entries: Vec::new(),
+                as_of: as_of.parse().unwrap(),
+            }),
+            history: &[],
+            run: "run".to_owned(),
+            now,
+        });
+        [
+            crate::render::human::tags(&report, &crate::render::Style::default()),
+            crate::render::markdown::tags(&report),
+            crate::render::html::tags::page(&report).unwrap(),
+        ]
+    };
+    for text in of("2026-10-28") {
+        assert!(text.contains("All amounts are of October 2026"), "{text}");
+        assert!(!text.contains("in an environment this month"), "{text}");
+    }
+    for text in of("2026-11-02") {
+        assert!(!text.contains("October"), "{text}");
+        // Nothing was judged, so there is nothing to draw.
+        assert!(!text.contains("<caption>By "), "{text}");
+    }
 }
 
 #[test]
