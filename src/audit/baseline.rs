@@ -38,6 +38,8 @@ impl Baseline {
     /// # Errors
     /// What keeps the text from being one, in words.
     pub fn parse(file: &str, text: &str) -> Result<Baseline, String> {
+        // Editors and shells of Windows put it in front.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let value: serde_json::Value =
             serde_json::from_str(text).map_err(|e| format!("it is not JSON: {e}"))?;
         match value.get("kind").and_then(|k| k.as_str()) {
@@ -120,11 +122,7 @@ impl<'a> Seen<'a> {
                 .iter()
                 .map(|s| (s.environment.as_str(), s.region.as_str()))
                 .collect(),
-            blind: audit
-                .unobserved
-                .iter()
-                .map(|g| (g.environment.as_str(), g.control))
-                .collect(),
+            blind: audit.blind().collect(),
             only,
         }
     }
@@ -148,4 +146,48 @@ impl<'a> Seen<'a> {
 /// `eu-west-1`, unlike `global`.
 fn is_region(text: &str) -> bool {
     text.ends_with(|c: char| c.is_ascii_digit()) && text.matches('-').count() >= 2
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An audit of one environment, in which nothing was found.
+    fn audit(unobserved: serde_json::Value, accepted: serde_json::Value) -> Audit {
+        serde_json::from_value(serde_json::json!({
+            "format_version": "1.0", "kind": "audit", "opsctl_version": "0", "generated_at": "",
+            "scope": [{"environment": "prod", "account": "1", "region": "eu-west-1", "stage": "x"}],
+            "unobserved": unobserved, "accepted_unobserved": accepted,
+            "api": serde_json::to_value(crate::cloud::ApiUse::default()).unwrap(),
+            "controls": ["tags", "lifecycle"], "findings": [],
+            "summary": {"checked": 0, "compliant": 0, "by_severity": {}, "by_control": {}},
+        }))
+        .unwrap()
+    }
+
+    const BASELINE: &str = "\u{feff}{\"format_version\": \"1.0\", \"kind\": \"audit\", \"findings\": [
+        {\"id\": \"tags.missing\", \"address\": \"prod/eu-west-1/rds-instance/a#tags\", \"control\": \"tags\"},
+        {\"id\": \"lifecycle.x\", \"address\": \"prod/eu-west-1/s3-bucket/b#lifecycle\", \"control\": \"lifecycle\"}]}";
+
+    #[test]
+    fn what_an_accepted_blind_spot_hides_is_not_fixed() {
+        let baseline = Baseline::parse("b.json", BASELINE).unwrap();
+        let told = |audit: &mut Audit| {
+            let used = baseline.mark(audit, None);
+            (used.fixed, used.not_looked_at)
+        };
+        let none = serde_json::json!([]);
+        assert_eq!(told(&mut audit(none.clone(), none.clone())), (2, 0));
+        let gap = serde_json::json!([{
+            "environment": "prod", "account": "1", "region": "eu-west-1", "control": "tags",
+            "operation": "rds:DescribeDBInstances", "error": "AccessDenied",
+        }]);
+        assert_eq!(told(&mut audit(gap, none.clone())), (1, 1));
+        let accepted = serde_json::json!([{
+            "name": "no-rds", "operation": "rds:DescribeDBInstances", "reason": "x",
+            "until": "2027-01-01", "gaps": 1,
+            "covers": [{"environment": "prod", "region": "eu-west-1", "control": "tags"}],
+        }]);
+        assert_eq!(told(&mut audit(none, accepted)), (1, 1));
+    }
 }

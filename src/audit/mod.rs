@@ -5,6 +5,7 @@
 
 pub mod baseline;
 pub mod compliance;
+mod fingerprint;
 pub mod pending;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::baseline::Baseline;
 pub use self::compliance::Compliance;
+pub use self::fingerprint::fingerprint;
 use crate::cloud::ApiUse;
 use crate::cost::CostEntry;
 use crate::inventory::{Gap, NotChecked};
@@ -70,6 +72,29 @@ pub struct Reported {
     /// The baseline holds it: it is listed and does not fail.
     #[serde(default)]
     pub in_baseline: bool,
+    /// The same again in every run: of its id and address, counted through where two agree in both.
+    #[serde(default)]
+    pub fingerprint: String,
+}
+
+impl Audit {
+    /// Where something could not be seen, whether that is accepted or not: environment and control.
+    pub fn blind(&self) -> impl Iterator<Item = (&str, Control)> {
+        let gaps = self.unobserved.iter();
+        let accepted = self.accepted_unobserved.iter().flat_map(|a| &a.covers);
+        gaps.map(|g| (g.environment.as_str(), g.control))
+            .chain(accepted.map(|c| (c.environment.as_str(), c.control)))
+    }
+
+    /// What was asked for and this version does not have.
+    pub fn not_audited(&self) -> impl Iterator<Item = Control> {
+        self.controls.iter().copied().filter(|c| !c.audited())
+    }
+
+    /// The accepted blind spots that hide something in this run.
+    pub fn accepted(&self) -> impl Iterator<Item = &Accepted> {
+        self.accepted_unobserved.iter().filter(|a| a.gaps > 0)
+    }
 }
 
 impl Deref for Reported {
@@ -213,9 +238,7 @@ pub fn assemble(
         }
         findings.append(&mut cost.findings);
         for spot in &mut accepted {
-            let before = cost.gaps.len();
-            cost.gaps.retain(|g| g.operation != spot.operation);
-            spot.gaps += (before - cost.gaps.len()) as u64;
+            spot.take(&mut cost.gaps);
         }
         unobserved.append(&mut cost.gaps);
         unobserved.sort();
@@ -239,6 +262,7 @@ pub fn assemble(
             .map(|finding| Reported {
                 finding,
                 in_baseline: false,
+                fingerprint: String::new(),
             })
             .collect(),
         summary: AuditSummary {
@@ -260,6 +284,7 @@ pub fn assemble(
         notes,
         sandbox: judged.sandbox,
     };
+    fingerprint::fill(&mut audit.findings);
     if let Some(baseline) = request.baseline {
         audit.summary.baseline = Some(baseline.mark(&mut audit, request.only));
     }

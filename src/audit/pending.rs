@@ -20,6 +20,28 @@ pub fn apply_command(address: &Address) -> String {
     )
 }
 
+/// Whether a text is that command, in a sandbox or not; then what follows it.
+pub fn applied<'a>(remediation: &'a str, address: &Address) -> Option<&'a str> {
+    let rest = remediation.strip_prefix(&apply_command(address))?;
+    (rest.is_empty() || rest.starts_with(" --sandbox ")).then_some(rest)
+}
+
+/// The commands of a text, so that they reach the sandbox and not a real account: the text is one,
+/// or they stand in backticks.
+pub fn in_sandbox(remediation: &str, scenario: &str) -> String {
+    let option = format!(" --sandbox {}", shell(scenario));
+    if remediation.starts_with("opsctl ") {
+        return format!("{remediation}{option}");
+    }
+    let mut parts: Vec<String> = remediation.split('`').map(str::to_owned).collect();
+    for part in parts.iter_mut().skip(1).step_by(2) {
+        if part.starts_with("opsctl ") {
+            part.push_str(&option);
+        }
+    }
+    parts.join("`")
+}
+
 /// The text as a glob that matches nothing else.
 fn glob(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -344,6 +366,28 @@ fn wording(control: Control, object: ObjectKind) -> Wording {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn commands_stay_in_the_sandbox() {
+        let there = |text: &str| in_sandbox(text, "findash");
+        assert_eq!(
+            there("opsctl apply -e prod"),
+            "opsctl apply -e prod --sandbox findash"
+        );
+        assert_eq!(
+            there("see `opsctl audit cost`, or `aws s3 ls`"),
+            "see `opsctl audit cost --sandbox findash`, or `aws s3 ls`"
+        );
+        assert_eq!(there("raise the budget"), "raise the budget");
+        let address = Address::new("prod", "eu-west-1", "s3-bucket", "x", "tags");
+        let command = apply_command(&address);
+        assert_eq!(applied(&command, &address), Some(""));
+        assert_eq!(
+            applied(&there(&command), &address),
+            Some(" --sandbox findash")
+        );
+        assert_eq!(applied("raise the budget", &address), None);
+    }
 
     #[test]
     fn the_command_matches_its_address_and_no_other() {

@@ -9,9 +9,11 @@ use jiff::Timestamp;
 use super::audit_cost::{self, CostArgs, CostAudit};
 use super::context::Interrupt;
 use super::notify::{Attempt, Notifier, NotifyArgs};
+use super::repository;
 use super::session::{self, Session, target_glob};
 use super::{Failure, Format, Global, Outcome, exit};
 use crate::apply::notify::{self, Notice};
+use crate::audit::pending::in_sandbox;
 use crate::audit::{
     Audit, AuditRequest, Baseline, CostPart, FAIL_ON, Outcome as Verdict, assemble,
 };
@@ -258,6 +260,19 @@ fn chosen(
             "neither the names, --control and the stage's policies have anything in common",
         ));
     }
+    if !chosen.iter().any(|c| c.audited()) {
+        let names: Vec<&str> = chosen.iter().map(|c| c.as_str()).collect();
+        let can: Vec<&str> = AUDITED
+            .iter()
+            .filter(|c| c.audited())
+            .map(|c| c.as_str())
+            .collect();
+        return Err(Failure::new(format!(
+            "this version cannot audit {}: its policy is read and checked, and nothing is compared with it",
+            names.join(", ")
+        ))
+        .help(format!("it can audit {}", can.join(", "))));
+    }
     Ok(chosen)
 }
 
@@ -296,7 +311,7 @@ async fn audit(
         None => None,
     };
     let judged = session.judged(&environments, &observed, only.as_ref());
-    Ok(assemble(
+    let mut audit = assemble(
         &environments,
         judged,
         cost,
@@ -308,7 +323,14 @@ async fn audit(
             allow_incomplete: args.allow_incomplete,
             api: session.cloud.meter().snapshot(),
         },
-    ))
+    );
+    if let Some(scenario) = &session.sandbox {
+        for reported in &mut audit.findings {
+            let remediation = &mut reported.finding.remediation;
+            *remediation = in_sandbox(remediation, scenario);
+        }
+    }
+    Ok(audit)
 }
 
 /// Environments of which nothing but the costs is looked at.
@@ -356,18 +378,25 @@ fn emit(global: &Global, audit: &Audit) -> Result<(), Failure> {
         Format::Json => return global.emit_json(audit),
         Format::Table => render::github::defuse(&render::human::audit(audit, &global.style())),
         Format::Markdown => render::github::defuse(&render::markdown::audit(audit)),
-        Format::Sarif => render::sarif::audit(audit),
+        Format::Sarif => render::sarif::audit(audit, &places(global)?),
         Format::Junit => render::junit::audit(audit).map_err(Failure::new)?,
         Format::Csv => render::csv::audit(audit).map_err(Failure::new)?,
-        Format::Gitlab => render::gitlab::audit(audit),
+        Format::Gitlab => render::gitlab::audit(audit, &places(global)?),
         // No format of audits: refused before.
         Format::Html => return Ok(()),
         Format::Github => {
             step_summary(global, audit);
-            render::github::audit(audit)
+            render::github::audit(audit, &places(global)?)
         }
     };
     global.show(&text)
+}
+
+/// Where the project lies in its repository, which is what GitHub and GitLab see.
+fn places(global: &Global) -> Result<render::Places, Failure> {
+    let dir = session::project_dir(global)?.unwrap_or_else(|| PathBuf::from("."));
+    let env = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty());
+    Ok(render::Places::new(&repository::folder(&dir, env)))
 }
 
 /// Adds the Markdown page to the summary of the GitHub step, where there is one. That it cannot be

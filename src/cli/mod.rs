@@ -17,6 +17,7 @@ mod notify;
 mod pager;
 mod plan;
 mod report;
+mod repository;
 mod sandbox;
 mod schedule;
 mod schema;

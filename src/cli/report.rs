@@ -10,6 +10,8 @@ mod tags;
 use clap::Subcommand;
 
 use super::context::Interrupt;
+use crate::plan::build::NOTHING_LIKE;
+
 use super::{Failure, Global, Outcome, exit};
 
 /// Reports are read-only like audits, and like them exit with 3 when something they are about could
@@ -28,6 +30,13 @@ pub async fn run(global: &Global, command: &ReportCommand) -> Outcome {
         ReportCommand::Drills(args) => drills::run(global, args).await,
         ReportCommand::Summary(args) => summary::run(global, args).await,
         ReportCommand::Tags(args) => tags::run(global, args).await,
+    }
+}
+
+/// That `--target` is like nothing that was seen: not an error, since there may be nothing of that kind.
+fn warn_of_nothing(global: &Global, notes: &[String]) {
+    for note in notes.iter().filter(|n| n.starts_with(NOTHING_LIKE)) {
+        global.say(&format!("warning: {note}"));
     }
 }
 

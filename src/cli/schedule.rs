@@ -310,7 +310,7 @@ fn absolute_dir(global: &Global) -> Result<String, Failure> {
 /// The project folder as seen from the root of its repository.
 fn repository_dir(global: &Global, notes: &mut Vec<String>) -> Result<String, Failure> {
     let dir = PathBuf::from(absolute_dir(global)?);
-    let Some(root) = dir.ancestors().find(|d| d.join(".git").exists()) else {
+    let Some(root) = super::repository::root(&dir) else {
         notes.push(
             "this folder is in no repository: the jobs take its root for the project".to_owned(),
         );

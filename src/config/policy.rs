@@ -102,7 +102,7 @@ pub struct Exempt {
     /// The last day of the exemption; after it, it is a finding.
     pub until: Sourced<Day>,
     /// Who answers for it.
-    pub owner: Option<String>,
+    pub owner: Option<Sourced<String>>,
 }
 
 /// Where the values of a key are allowed, and how to allow others.
@@ -255,6 +255,21 @@ impl TagPolicy {
             }
         }
         for (name, exempt) in &self.exempt {
+            let told = [
+                ("reason", Some(&exempt.reason), "why it is left alone"),
+                ("owner", exempt.owner.as_ref(), "who answers for it"),
+            ];
+            for (field, value, what) in told {
+                if let Some(value) = value.filter(|v| v.trim().is_empty()) {
+                    out.push(
+                        Diagnostic::error(
+                            value.origin,
+                            format!("exemption `{name}`: {field} is empty"),
+                        )
+                        .with_help(format!("write down {what}")),
+                    );
+                }
+            }
             if exempt.matches.is_everything() {
                 out.push(
                     Diagnostic::error(

@@ -7,6 +7,7 @@ use super::load::Loaded;
 use super::node::Node;
 use super::policy::Policies;
 use super::source::{Diagnostic, Origin, Sources, suggest};
+use super::values::{Day, Sourced};
 use super::workspace::{Environment, Stage};
 use crate::model::{Amount, Control, usd};
 use crate::plan::Reason;
@@ -91,6 +92,28 @@ impl Policies {
     }
 }
 
+/// Years after which nobody remembers why something was left alone.
+const FAR: i16 = 5;
+
+/// A day that is so far away that it is no end. The files are checked on a day, so this is where today
+/// is known.
+fn far(what: &str, until: &Sourced<Day>) -> Option<Diagnostic> {
+    let today = jiff::Timestamp::now()
+        .to_zoned(jiff::tz::TimeZone::UTC)
+        .date();
+    let last = today.checked_add(jiff::Span::new().years(FAR)).ok()?;
+    (until.value.0 > last).then(|| {
+        Diagnostic::warning(
+            until.origin,
+            format!(
+                "{what} holds until {}, which is as good as for ever",
+                until.value.0
+            ),
+        )
+        .with_help("set a day on which somebody looks at it again")
+    })
+}
+
 impl Loaded {
     /// Lays the policies of a stage together, for an environment where one is given.
     ///
@@ -114,6 +137,14 @@ impl Loaded {
             .iter()
             .map(|p| p.value.as_str())
             .collect();
+        if self.policies.is_empty() && !listed.is_empty() {
+            return Err(vec![
+                Diagnostic::plain(
+                    "the folder policies/ has no policy: not one of those that the stages list is there",
+                )
+                .with_help("`opsctl init` writes them; without the folder, those that ship are used"),
+            ]);
+        }
         for (i, policy) in profile.file.stage.policies.iter().enumerate() {
             if listed[..i].contains(&policy.value.as_str()) {
                 errors.push(Diagnostic::error(
@@ -288,6 +319,9 @@ impl Loaded {
         }
         let of_stages = found.clone();
         if let Some(workspace) = &self.workspace {
+            for (name, spot) in &workspace.accept_unobserved {
+                found.extend(far(&format!("[accept_unobserved.{name}]"), &spot.until));
+            }
             for (name, environment) in &workspace.environments {
                 let stage = &environment.stage;
                 let Some(profile) = self.stages.get(&stage.value) else {
@@ -305,7 +339,13 @@ impl Loaded {
                         }
                         d
                     })),
-                    Ok(resolved) => found.extend(resolved.policies.check(&self.sources)),
+                    Ok(resolved) => {
+                        found.extend(resolved.policies.check(&self.sources));
+                        let exempt = resolved.policies.tags.iter().flat_map(|t| &t.exempt);
+                        found.extend(
+                            exempt.filter_map(|(n, e)| far(&format!("exemption `{n}`"), &e.until)),
+                        );
+                    }
                 }
                 let band = profile.file.stage.monthly_cost_usd;
                 if let Some(budget) = &environment.monthly_budget_usd

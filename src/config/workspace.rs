@@ -219,7 +219,7 @@ pub struct Evidence {
 pub struct AcceptUnobserved {
     /// `service:Operation`, as the plan names it.
     pub operation: Sourced<String>,
-    pub reason: String,
+    pub reason: Sourced<String>,
     /// The last day on which it is accepted.
     pub until: Sourced<Day>,
 }
@@ -431,6 +431,15 @@ impl Workspace {
             }
         }
         for (name, accepted) in &self.accept_unobserved {
+            if accepted.reason.trim().is_empty() {
+                out.push(
+                    Diagnostic::error(
+                        accepted.reason.origin,
+                        format!("[accept_unobserved.{name}]: reason is empty"),
+                    )
+                    .with_help("write down why it cannot be seen"),
+                );
+            }
             if !accepted.operation.contains(':') || accepted.operation.contains('*') {
                 out.push(
                     Diagnostic::error(

@@ -30,6 +30,9 @@ const MOST_BYTES: u64 = 16 << 20;
 /// How long another run that is writing is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Runs that are so close to each other are at the same time, and may end in another order.
+const AT_ONCE: Duration = Duration::from_secs(600);
+
 /// One line: what a report remembers of one run.
 pub trait Line: Serialize + DeserializeOwned + Clone + Send + Sync {
     /// When the run was.
@@ -113,13 +116,19 @@ impl History {
     /// What the file system says, or another run has held the lock for too long.
     pub fn add<L: Line>(&self, new: &[L]) -> std::io::Result<()> {
         let _lock = self.lock()?;
+        let last = new.iter().map(Line::at).max();
+        let last = last.and_then(|last| last.checked_add(AT_ONCE).ok());
         let mut lines = self.read::<L>()?.lines;
         lines.extend_from_slice(new);
         let lines = in_order(lines);
         let mut text = String::new();
         for (i, line) in lines.iter().enumerate() {
             let mut line = line.clone();
-            line.shorten(lines.get(i + 1..).unwrap_or_default());
+            let newer = lines.get(i + 1..).unwrap_or_default();
+            // Those that come after all that is added now are of a clock that was wrong, and are not
+            // read: what they remember does not stand for this line.
+            let read = newer.partition_point(|l| last.is_none_or(|last| l.at() <= last));
+            line.shorten(newer.get(..read).unwrap_or_default());
             text.push_str(&serde_json::to_string(&line)?);
             text.push('\n');
         }
@@ -249,6 +258,18 @@ mod tests {
         // The same run again is the same line.
         history.add(&[run(449)]).unwrap();
         assert_eq!(history.read::<Run>().unwrap().lines.len(), MOST_LINES);
+    }
+
+    #[test]
+    fn a_line_of_the_future_takes_nothing_from_the_others() {
+        let dir = tempfile::tempdir().unwrap();
+        let history = history(dir.path());
+        history.add(&[run(4_000_000_000)]).unwrap();
+        history.add(&[run(1)]).unwrap();
+        history.add(&[run(2)]).unwrap();
+        let lines = history.read::<Run>().unwrap().lines;
+        let details: Vec<bool> = lines.iter().map(|l| l.detail.is_empty()).collect();
+        assert_eq!(details, [true, false, false]);
     }
 
     #[test]

@@ -59,6 +59,11 @@ impl Control {
         }
     }
 
+    /// Whether this version can say anything about it; costs are judged by an audit of their own.
+    pub fn audited(self) -> bool {
+        self.reconciled() || self == Control::Cost
+    }
+
     /// Whether this version compares and writes it, or only parses and validates its policy.
     pub fn reconciled(self) -> bool {
         Control::ALL.contains(&self)

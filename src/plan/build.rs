@@ -1,6 +1,6 @@
 //! From verdicts to a plan.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use globset::GlobMatcher;
 use jiff::Timestamp;
@@ -16,6 +16,9 @@ use crate::config::workspace::AcceptUnobserved;
 use crate::controls::{self, Input};
 use crate::inventory::{EnvironmentInventory, Gap};
 use crate::model::{Control, ResourceType};
+
+/// The note of a `--target` that chooses nothing begins so.
+pub const NOTHING_LIKE: &str = "nothing that was seen has an address like";
 
 /// One environment with all that planning it needs.
 pub struct PlanEnvironment {
@@ -140,10 +143,7 @@ fn gather(environments: &[PlanEnvironment], request: &PlanRequest, one_writer: b
     if let Some(only) = request.only
         && checked == 0
     {
-        plan.notes.push(format!(
-            "nothing that was seen has an address like {}",
-            only.glob()
-        ));
+        plan.notes.push(format!("{NOTHING_LIKE} {}", only.glob()));
     }
     if one_writer {
         plan.notes.extend(one_writer_each(&mut plan.changes));
@@ -218,15 +218,16 @@ fn accept(
         if today > entry.until.value.0 {
             continue;
         }
-        let before = gaps.len();
-        gaps.retain(|g| g.operation != entry.operation.value);
-        out.push(Accepted {
+        let mut spot = Accepted {
             name: name.clone(),
             operation: entry.operation.value.clone(),
-            reason: entry.reason.clone(),
+            reason: entry.reason.value.clone(),
             until: entry.until.value.0.to_string(),
-            gaps: (before - gaps.len()) as u64,
-        });
+            gaps: 0,
+            covers: BTreeSet::new(),
+        };
+        spot.take(gaps);
+        out.push(spot);
     }
     out
 }

@@ -4,7 +4,7 @@ pub mod build;
 pub mod check;
 pub mod file;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rust_decimal::Decimal;
 use schemars::JsonSchema;
@@ -223,6 +223,35 @@ pub struct Accepted {
     pub until: String,
     /// How many gaps it covers in this run.
     pub gaps: u64,
+    /// Where they are. Accepted is not seen: what is not found there is not known to be gone.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub covers: BTreeSet<Covered>,
+}
+
+/// What an accepted blind spot keeps from being seen.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub struct Covered {
+    pub environment: String,
+    pub region: String,
+    pub control: Control,
+}
+
+impl Accepted {
+    /// Takes the gaps that it covers off the list.
+    pub fn take(&mut self, gaps: &mut Vec<Gap>) {
+        gaps.retain(|gap| {
+            let covered = gap.operation == self.operation;
+            if covered {
+                self.gaps += 1;
+                self.covers.insert(Covered {
+                    environment: gap.environment.clone(),
+                    region: gap.region.clone(),
+                    control: gap.control,
+                });
+            }
+            !covered
+        });
+    }
 }
 
 /// The plan, as `--format json` prints it and `--out` saves it.

@@ -1,12 +1,15 @@
 //! Findings for spreadsheets, which take a cell that begins like a formula for one.
 
 use super::drills::DrillsReport;
+use std::collections::BTreeSet;
+
+use super::machine::{Why, unseen};
 use super::text::{decimal, escape};
 use crate::audit::Audit;
 use crate::report::cost::CostReport;
 use crate::report::tags::{Problem, TagReport};
 
-const HEAD: [&str; 15] = [
+const HEAD: [&str; 16] = [
     "id",
     "severity",
     "control",
@@ -22,16 +25,39 @@ const HEAD: [&str; 15] = [
     "monthly_cost_usd",
     "in_baseline",
     "fails",
+    "fingerprint",
 ];
 
-/// The findings as CSV (RFC 4180) with a head line.
+/// The findings as CSV (RFC 4180) with a head line; first what could not be seen, so that a table
+/// without rows says that nothing was found.
 ///
 /// # Errors
 /// What the writer says.
 pub fn audit(audit: &Audit) -> Result<String, String> {
+    let none = String::new;
+    let blind = unseen(audit).into_iter().map(|unseen| {
+        [
+            unseen.why.id().to_owned(),
+            none(),
+            cell(unseen.control.as_str()),
+            cell(&unseen.environment),
+            cell(&unseen.address),
+            none(),
+            cell(&unseen.message),
+            none(),
+            cell(&unseen.help),
+            none(),
+            none(),
+            none(),
+            none(),
+            "false".to_owned(),
+            unseen.why.counts(audit).to_string(),
+            unseen.fingerprint,
+        ]
+    });
     write(
         &HEAD,
-        audit.findings.iter().map(|finding| {
+        blind.chain(audit.findings.iter().map(|finding| {
             let fails = !finding.in_baseline && finding.severity >= audit.summary.fail_on;
             let line = finding.policy.line.to_string();
             [
@@ -50,8 +76,9 @@ pub fn audit(audit: &Audit) -> Result<String, String> {
                 amount(finding.monthly_cost_usd.as_deref().unwrap_or_default()),
                 finding.in_baseline.to_string(),
                 fails.to_string(),
+                finding.fingerprint.clone(),
             ]
-        }),
+        })),
     )
 }
 
@@ -84,9 +111,19 @@ const TAGS_HEAD: [&str; 20] = [
 /// What the writer says.
 pub fn tags(report: &TagReport) -> Result<String, String> {
     let currency = report.spend.currency.as_deref().unwrap_or_default();
+    let blind = tags_unseen(report).into_iter().map(|(place, id, what)| {
+        let mut row: [String; 20] = Default::default();
+        let mut parts = place.split('/');
+        row[1] = cell(parts.next().unwrap_or_default());
+        row[2] = cell(parts.next().unwrap_or_default());
+        row[0] = cell(&place);
+        row[8] = id.to_owned();
+        row[9] = cell(&what);
+        row
+    });
     write(
         &TAGS_HEAD,
-        report.resources.iter().map(|one| {
+        blind.chain(report.resources.iter().map(|one| {
             let list = |pick: fn(&Problem) -> &str| {
                 let texts: Vec<&str> = one.findings.iter().map(pick).collect();
                 cell(&texts.join("; "))
@@ -115,8 +152,41 @@ pub fn tags(report: &TagReport) -> Result<String, String> {
                 text(&one.fix.command),
                 cell(&one.fix.text),
             ]
-        }),
+        })),
     )
+}
+
+/// What a table of resources does not show: where, under which name, and in words. Whether it is
+/// compliant is empty there, which is neither.
+fn tags_unseen(report: &TagReport) -> Vec<(String, &'static str, String)> {
+    let gaps = report.unobserved.iter().map(|gap| {
+        let what = gap.resource.as_deref().unwrap_or("all resources");
+        (
+            format!("{}/{}", gap.environment, gap.region),
+            Why::Gap.id(),
+            format!("{}, {what}: {}", gap.operation, gap.error),
+        )
+    });
+    let spots = report.accepted_unobserved.iter().filter(|s| s.gaps > 0);
+    let accepted = spots.flat_map(|spot| {
+        let places: BTreeSet<&str> = spot.covers.iter().map(|c| c.environment.as_str()).collect();
+        places.into_iter().map(|environment| {
+            let text = format!(
+                "{}, accepted until {} as {}: {}",
+                spot.operation, spot.until, spot.name, spot.reason
+            );
+            (environment.to_owned(), Why::Accepted.id(), text)
+        })
+    });
+    let without = report.not_looked_at.environments_without_policy.iter();
+    let without = without.map(|environment| {
+        (
+            environment.clone(),
+            "opsctl.no-policy",
+            "its stage has no policy for tags".to_owned(),
+        )
+    });
+    gaps.chain(accepted).chain(without).collect()
 }
 
 /// Drills of a period, one in each row.

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::attention;
-use super::machine::place;
+use super::machine::{Places, Why, unseen};
 use super::text::{cut, escape, number, plural};
 use crate::audit::{Audit, Outcome, Reported};
 use crate::catalog;
@@ -20,15 +20,16 @@ const MOST: usize = 10;
 const ADDRESSES: usize = 5;
 
 /// Findings that the baseline does not hold, as workflow commands; one line each.
-pub fn audit(audit: &Audit) -> String {
+pub fn audit(audit: &Audit, places: &Places) -> String {
     let mut out = String::new();
     gaps(&mut out, audit);
+    let tolerated = tolerated(&mut out, audit);
     let mut groups: BTreeMap<_, Vec<&Reported>> = BTreeMap::new();
     for finding in audit.findings.iter().filter(|f| !f.in_baseline) {
         let key = (
             std::cmp::Reverse(finding.severity),
             &finding.id,
-            place(&finding.policy),
+            places.of(&finding.policy),
         );
         groups.entry(key).or_default().push(finding);
     }
@@ -46,9 +47,14 @@ pub fn audit(audit: &Audit) -> String {
     }
     for level in ["error", "warning", "notice"] {
         let commands = levels.remove(level).unwrap_or_default();
-        let more = commands.len().saturating_sub(MOST);
+        // Notices of another kind have taken some of the places.
+        let most = match level {
+            "notice" => MOST - tolerated,
+            _ => MOST,
+        };
+        let more = commands.len().saturating_sub(most);
         // The last place tells of those that have none.
-        let shown = if more > 0 { MOST - 1 } else { MOST };
+        let shown = if more > 0 { most - 1 } else { most };
         for line in commands.iter().take(shown) {
             out.push_str(line);
         }
@@ -84,6 +90,22 @@ fn gaps(out: &mut String, audit: &Audit) {
         );
         out.push_str(&command(level, None, "Not observed", &text));
     }
+}
+
+/// What is not seen and does not fail: how many notices it took.
+fn tolerated(out: &mut String, audit: &Audit) -> usize {
+    let all = unseen(audit);
+    let notices: Vec<_> = all.iter().filter(|u| u.why != Why::Gap).collect();
+    let room = MOST / 2;
+    for notice in notices.iter().take(room) {
+        out.push_str(&command(
+            "notice",
+            None,
+            notice.why.title(),
+            &notice.message,
+        ));
+    }
+    notices.len().min(room)
 }
 
 fn message(members: &[&Reported]) -> String {

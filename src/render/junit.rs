@@ -1,12 +1,14 @@
 //! JUnit XML: a suite for each control, a case for each finding.
 //!
 //! What fails the audit is a failure, what could not be seen an error, what the baseline holds is
-//! skipped; findings below `--fail-on` pass and say so in their output.
+//! skipped, and so is what could not be seen and is accepted, and a control that this version does not
+//! have; findings below `--fail-on` pass and say so in their output.
 
 use std::collections::BTreeMap;
 
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
+use super::machine::{Unseen, Why, unseen};
 use super::text::{escape, number, plural};
 use crate::audit::{Audit, Outcome, Reported, judged};
 use crate::inventory::Gap;
@@ -29,10 +31,23 @@ pub fn audit(audit: &Audit) -> Result<String, String> {
         findings.entry(gap.control).or_default();
         gaps.entry(gap.control).or_default().push(gap);
     }
+    let tolerated: Vec<Unseen> = unseen(audit)
+        .into_iter()
+        .filter(|u| u.why != Why::Gap)
+        .collect();
+    for unseen in &tolerated {
+        findings.entry(unseen.control).or_default();
+    }
     let mut report = Report::new("opsctl audit");
     for (control, findings) in findings {
         let mut suite = TestSuite::new(control.as_str());
-        suite.add_test_case(passed(audit, control));
+        // Of what this version does not have, nothing passes.
+        if control.audited() {
+            suite.add_test_case(passed(audit, control));
+        }
+        for unseen in tolerated.iter().filter(|u| u.control == control) {
+            suite.add_test_case(skipped(unseen));
+        }
         for gap in gaps.remove(&control).unwrap_or_default() {
             suite.add_test_case(unobserved(audit, gap));
         }
@@ -47,9 +62,21 @@ pub fn audit(audit: &Audit) -> Result<String, String> {
         report.add_test_suite(suite);
     }
     let text = report.to_string().map_err(|e| format!("JUnit: {e}"))?;
-    // The attribute that not every reader's schema has. Text and attributes of others hold no bare
-    // quotation mark, so this is never one of theirs.
-    Ok(text.replace(" disabled=\"0\"", ""))
+    Ok(without_disabled(&text))
+}
+
+/// The attribute that not every reader's schema has, which counts what is skipped. Text and attributes
+/// of others hold no bare quotation mark, so this is never one of theirs.
+fn without_disabled(text: &str) -> String {
+    const NAME: &str = " disabled=\"";
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once(NAME) {
+        out.push_str(before);
+        rest = after.split_once('"').map_or("", |(_, rest)| rest);
+    }
+    out.push_str(rest);
+    out
 }
 
 fn classname(control: Control) -> String {
@@ -73,6 +100,25 @@ fn passed(audit: &Audit, control: Control) -> TestCase {
     if !lines.is_empty() {
         case.set_system_out(lines.join("\n"));
     }
+    case
+}
+
+/// Not seen, and not to fail for it.
+fn skipped(unseen: &Unseen) -> TestCase {
+    let mut status = TestCaseStatus::skipped();
+    status
+        .set_type(unseen.why.title().to_lowercase())
+        .set_message(unseen.message.clone());
+    let name = match unseen.address.as_str() {
+        "" => unseen.why.title().to_owned(),
+        address => format!(
+            "{}: {address} {}",
+            unseen.why.title(),
+            &unseen.fingerprint[..8]
+        ),
+    };
+    let mut case = TestCase::new(escape(&name), status);
+    case.set_classname(classname(unseen.control));
     case
 }
 

@@ -29,6 +29,8 @@ mod tags;
 mod verdict;
 mod words;
 
+pub use machine::Places;
+
 #[cfg(test)]
 mod tests;
 

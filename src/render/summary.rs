@@ -19,6 +19,7 @@ pub(super) fn name(id: AreaId) -> &'static str {
 pub(super) fn standing(standing: Standing) -> (&'static str, &'static str) {
     match standing {
         Standing::NotLookedAt => ("not looked at", "muted"),
+        Standing::NotApplicable => ("not applicable", "muted"),
         Standing::Unknown => ("not known", "careful"),
         Standing::Good => ("fine", "good"),
         Standing::Careful => ("look at it", "careful"),
@@ -48,7 +49,7 @@ pub(super) fn stand(report: &SummaryReport) -> String {
     let looked = report
         .areas
         .iter()
-        .filter(|a| !matches!(a.standing, Standing::NotLookedAt))
+        .filter(|a| !matches!(a.standing, Standing::NotLookedAt | Standing::NotApplicable))
         .count() as u64;
     let mut parts = Vec::new();
     match (bad, careful) {
@@ -74,6 +75,10 @@ pub(super) fn stand(report: &SummaryReport) -> String {
     let unknown = count(Standing::Unknown);
     if unknown > 0 {
         parts.push(format!("{unknown} not known"));
+    }
+    let none = count(Standing::NotApplicable);
+    if none > 0 {
+        parts.push(format!("{none} not applicable"));
     }
     let not = count(Standing::NotLookedAt);
     if not > 0 {
@@ -101,12 +106,18 @@ pub(super) fn changed(report: &SummaryReport) -> String {
             "{}; what is fixed is not known, since not everything could be seen",
             plural(new, "new finding", "new findings")
         ),
-        (Some(0), Some(0)) => "the same findings".to_owned(),
+        (Some(0), Some(0)) if changed.first_seen == 0 => "the same findings".to_owned(),
         (Some(new), Some(fixed)) => format!(
             "{}, {fixed} gone",
             plural(new, "new finding", "new findings")
         ),
     });
+    if changed.first_seen > 0 {
+        out.push_str(&format!(
+            "; {} where the run before could not look: new or not is not known",
+            plural(changed.first_seen, "finding", "findings")
+        ));
+    }
     if changed.moved.is_empty() {
         out.push_str("; no area has moved");
     }
@@ -150,6 +161,27 @@ pub(super) fn explain(step: &Step) -> Option<String> {
     step.finding
         .as_ref()
         .map(|id| format!("opsctl explain {id}"))
+}
+
+/// The blind spots that `opsctl.toml` accepts, one line each.
+pub(super) fn accepted(report: &SummaryReport) -> Vec<String> {
+    report
+        .accepted_unobserved
+        .iter()
+        .map(|spot| {
+            format!(
+                "{}: {} until {}, {}: {}",
+                spot.name,
+                spot.operation,
+                spot.until,
+                match spot.gaps {
+                    0 => "seen this time".to_owned(),
+                    n => format!("{n} in this run"),
+                },
+                spot.reason
+            )
+        })
+        .collect()
 }
 
 /// What could not be seen, one line for each call.

@@ -201,6 +201,13 @@ pub(super) fn left(exemption: &Exemption) -> String {
     }
 }
 
+/// As a sentence begins.
+pub(super) fn capital(text: &str) -> String {
+    let mut characters = text.chars();
+    let first = characters.next().map(|c| c.to_ascii_uppercase());
+    first.into_iter().chain(characters).collect()
+}
+
 /// What the spend-weighted shares rest on.
 pub(super) fn basis(report: &TagReport) -> String {
     let spend = &report.spend;
@@ -216,15 +223,41 @@ pub(super) fn basis(report: &TagReport) -> String {
         }
         _ => String::new(),
     };
+    if let Some(day) = other_month(report) {
+        text.push_str(&format!(
+            " All amounts are of {}: of this month nothing is known yet.",
+            day.strftime("%B %Y")
+        ));
+    }
     if let Some(note) = &spend.note {
         if !text.is_empty() {
             text.push(' ');
         }
-        text.push_str(&escape(note));
-        text.push('.');
+        text.push_str(&super::machine::closed(&capital(&escape(note))));
     }
     text
 }
 
+/// The month that the costs are about: `this month`, or `in October 2026`.
+pub(super) fn month(report: &TagReport) -> String {
+    match other_month(report) {
+        None => "this month".to_owned(),
+        Some(day) => format!("in {}", day.strftime("%B %Y")),
+    }
+}
+
+/// The last day of the costs, where that was in another month than this report.
+fn other_month(report: &TagReport) -> Option<jiff::civil::Date> {
+    let day: jiff::civil::Date = report.spend.as_of.as_deref()?.parse().ok()?;
+    let now: Timestamp = report.generated_at.parse().ok()?;
+    let today = now.to_zoned(jiff::tz::TimeZone::UTC).date();
+    (day.first_of_month() != today.first_of_month()).then_some(day)
+}
+
 /// Where the numbers by spend come from, once for the whole report.
-pub(super) const ESTIMATED: &str = "AWS tells costs by service, not by resource: what a service has cost in an environment this month is shared out evenly among its resources there. Where a key is a cost allocation tag its share by spend is measured: it is the spend that bears an allowed value of it, tax left out.";
+pub(super) fn estimated(report: &TagReport) -> String {
+    format!(
+        "AWS tells costs by service, not by resource: what a service has cost in an environment {} is shared out evenly among its resources there. Where a key is a cost allocation tag its share by spend is measured: it is the spend that bears an allowed value of it, tax left out.",
+        month(report)
+    )
+}

@@ -7,7 +7,7 @@ use rust_decimal::Decimal;
 use super::attention::FindingGroup;
 use super::text::{decimal, escape, number, plural, solid};
 use crate::audit::compliance::{Compliance, Share};
-use crate::audit::pending::apply_command;
+use crate::audit::pending::applied;
 use crate::audit::{Audit, Outcome};
 use crate::model::{Control, Severity, usd};
 
@@ -35,10 +35,24 @@ pub(super) fn sentence(audit: &Audit) -> String {
         1 => format!("1 {new}finding of severity {level}"),
         n => format!("{} {new}findings of severity {level}", number(n)),
     };
+    let unspoken: Vec<&str> = audit.not_audited().map(Control::as_str).collect();
+    let found = match unspoken.as_slice() {
+        [] => found,
+        names => format!(
+            "{found}; {} not audited: this version cannot",
+            match names {
+                [one] => format!("{one} was"),
+                many => format!("{} were", many.join(", ")),
+            }
+        ),
+    };
     match summary.outcome {
         Outcome::Incomplete => format!("not everything could be seen; in what could, {found}"),
         Outcome::Pass if !audit.unobserved.is_empty() => {
             format!("{found} in what could be seen, which is not everything")
+        }
+        Outcome::Pass if audit.accepted().next().is_some() => {
+            format!("{found} in what could be seen; the rest is accepted as not seen")
         }
         _ => found,
     }
@@ -104,8 +118,9 @@ pub(super) fn fix(group: &FindingGroup<'_>) -> Option<String> {
             .iter()
             .flat_map(|(_, members)| members.iter())
     };
-    let applied = members().all(|f| f.remediation == apply_command(&f.address));
-    if applied && group.total() > 1 {
+    let mut rest = members().map(|f| applied(&f.remediation, &f.address));
+    let first = rest.next().flatten();
+    if let Some(sandbox) = first.filter(|_| group.total() > 1 && rest.all(|r| r == first)) {
         let environments: BTreeSet<&str> = members().map(|f| f.address.environment()).collect();
         let controls: BTreeSet<Control> = members().map(|f| f.control).collect();
         let mut command = "opsctl apply".to_owned();
@@ -115,6 +130,7 @@ pub(super) fn fix(group: &FindingGroup<'_>) -> Option<String> {
         for control in controls {
             command.push_str(&format!(" --control {control}"));
         }
+        command.push_str(sandbox);
         return Some(format!("{command} (--target ADDRESS for one of them)"));
     }
     let mut texts: Vec<&str> = members().map(|f| f.remediation.as_str()).collect();

@@ -3,6 +3,7 @@
 // PAGES.json: [{"file": "x.html", "report": "x.json" (optional), "hostile": true, "rows": 20000 (optional)}]
 // Needs CHROMIUM (its program) and MODULES (node_modules with playwright-core and axe-core). Prints one line for each
 // page, then what failed; exits with 1 if anything did.
+import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -298,6 +299,15 @@ async function paper(page, spec, check) {
   const size = pdf.toString("latin1").match(/\/MediaBox\s*\[\s*0 0 ([\d.]+) ([\d.]+)/);
   check(size && Math.abs(size[1] - 595) < 2 && Math.abs(size[2] - 842) < 2, `the paper is ${size?.slice(1)}`);
   check(pages >= 1 && pages < 120, `${pages} pages of paper`);
+  if (spec.rows > 100) {
+    // Whoever reads page 7 has to know what a column is.
+    const sheets = execFileSync("pdftotext", ["-layout", name, "-"], { maxBuffer: 1 << 26 }).toString().split("\f");
+    const rows = sheets.filter((sheet) => (sheet.match(/-0\d{4}\b/g) ?? []).length > 3);
+    const named = rows.filter((sheet) => /Resource/.test(sheet) && /Owner/.test(sheet));
+    check(rows.length > 2 && named.length === rows.length, `${rows.length - named.length} of ${rows.length} sheets have rows without their head`);
+    const back = await page.locator("[data-explorer] thead button").count();
+    check(back > 0, "no buttons in the head after printing");
+  }
   // 180 mm between the margins, at 96 dpi.
   await page.setViewportSize({ width: 680, height: 1000 });
   await page.emulateMedia({ media: "print" });

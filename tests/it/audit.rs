@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use opsctl::audit::{
-    Audit, AuditSummary, Baseline, BaselineUse, Outcome, Reported, pending::apply_command,
+    Audit, AuditSummary, Baseline, BaselineUse, Outcome, Reported,
+    pending::{applied, apply_command},
 };
 use opsctl::catalog;
 use opsctl::inventory::Gap;
 use opsctl::model::{Address, Control, Severity};
 use opsctl::plan::{Counts, Finding, Reason, ScopeEntry};
-use opsctl::render::{self, Style};
+use opsctl::render::{self, Places, Style};
 use tempfile::TempDir;
 
 use crate::emulator;
@@ -106,7 +107,7 @@ fn what_a_plan_would_change_is_found_and_gone_after_an_apply() {
         let audit: Audit = serde_json::from_value(at(&["audit"])).unwrap();
         let fixable = |audit: &Audit| -> BTreeSet<String> {
             let all = audit.findings.iter();
-            all.filter(|f| f.remediation == apply_command(&f.address))
+            all.filter(|f| applied(&f.remediation, &f.address).is_some())
                 .map(|f| f.address.to_string())
                 .collect()
         };
@@ -159,7 +160,7 @@ fn the_command_of_a_finding_fixes_it_and_nothing_else() {
         .find(|f| f.id == "lifecycle.drifted-rule")
         .unwrap();
     let line = format!(
-        "{} --sandbox --yes",
+        "{} --yes",
         finding
             .remediation
             .replacen("opsctl", &crate::support::binary().display().to_string(), 1)
@@ -226,27 +227,45 @@ fn names_choose_what_is_audited() {
     assert!(lifecycle.get("compliance").is_none());
 }
 
-/// A control that is not there yet says so, and counts for nothing.
+/// A control that is not there yet is never green: alone it is refused, among others it is skipped.
 #[test]
-fn what_is_not_built_is_not_compliant() {
-    for control in [Control::Backups, Control::Readiness] {
-        if control.reconciled() {
-            continue;
-        }
-        let audit = json(&sandbox(&[
-            control.as_str(),
-            "--sandbox",
-            "--format",
-            "json",
-        ]));
-        if !audit["findings"].as_array().unwrap().is_empty() {
-            continue;
-        }
-        assert_eq!(audit["summary"]["checked"], 0);
-        assert_eq!(audit["summary"]["compliant"], 0);
-        let notes = audit["notes"].to_string();
-        assert!(notes.contains("not audited by this version"), "{notes}");
+fn what_is_not_built_does_not_pass() {
+    let ran = sandbox(&["readiness", "--sandbox"]);
+    assert_eq!(ran.code, 1, "{}", ran.stdout);
+    assert_eq!(ran.stdout, "");
+    for said in ["cannot audit readiness", "tags, budgets"] {
+        assert!(ran.stderr.contains(said), "{}", ran.stderr);
     }
+    let among = |format: &str| {
+        sandbox(&[
+            "tags",
+            "readiness",
+            "--sandbox",
+            "dartsyn",
+            "--format",
+            format,
+        ])
+        .stdout
+    };
+    let table = among("table");
+    let first = table.lines().next().unwrap_or_default();
+    assert!(first.contains("readiness was not audited"), "{table}");
+    let junit = among("junit");
+    let suite = junit.split("<testsuite name=\"readiness\"").nth(1).unwrap();
+    assert!(suite.contains("<skipped"), "{suite}");
+    assert!(!suite.contains("everything else"), "{suite}");
+    assert_eq!(check_junit(&junit).2, 1);
+    for format in ["sarif", "csv", "github", "gitlab"] {
+        let text = among(format);
+        assert!(text.contains("readiness: not audited"), "{format}: {text}");
+    }
+    let audit: Audit = serde_json::from_str(&among("json")).unwrap();
+    assert!(
+        audit
+            .counts
+            .values()
+            .all(|c| !c.contains_key(&Control::Readiness))
+    );
 }
 
 // ---- exit codes
@@ -707,15 +726,17 @@ fn machine_formats_are_valid_for_every_scenario() {
             .stdout
         };
         let audit: Audit = serde_json::from_str(&print("json")).unwrap();
-        let total = audit.findings.len();
+        // What could not be seen is a result, an issue and a row too.
+        let total = audit.findings.len() + audit.unobserved.len();
+        let beyond = audit.not_audited().count();
         check_sarif(&print("sarif"), &validator, total);
-        check_gitlab(&print("gitlab"), total);
+        check_gitlab(&print("gitlab"), total + beyond);
         check_github(&print("github"));
         let (failures, errors, _) = check_junit(&print("junit"));
         assert_eq!(failures, audit.summary.failing, "{scenario}");
         assert_eq!(errors, audit.unobserved.len() as u64, "{scenario}");
         let mut rows = csv::Reader::from_reader(print("csv").into_bytes().leak() as &[u8]);
-        assert_eq!(rows.records().map(Result::unwrap).count(), total);
+        assert_eq!(rows.records().map(Result::unwrap).count(), total + beyond);
     }
 }
 
@@ -851,6 +872,7 @@ fn audit_of(findings: Vec<Finding>, fail_on: Severity, gaps: Vec<Gap>) -> Audit 
         findings: findings
             .into_iter()
             .map(|finding| Reported {
+                fingerprint: opsctl::audit::fingerprint(&finding.id, finding.address.as_str(), 1),
                 finding,
                 in_baseline: false,
             })
@@ -863,6 +885,130 @@ fn audit_of(findings: Vec<Finding>, fail_on: Severity, gaps: Vec<Gap>) -> Audit 
         notes: Vec::new(),
         sandbox: None,
     }
+}
+
+/// A blind spot that is accepted stands in every format, and fails none of them.
+#[test]
+fn accepted_blind_spots_are_in_every_format() {
+    let mut audit = audit_of(Vec::new(), Severity::High, Vec::new());
+    audit.accepted_unobserved = vec![
+        serde_json::from_value(serde_json::json!({
+            "name": "no-proxies", "operation": "rds:DescribeDBProxies", "reason": "ticket OPS-12",
+            "until": "2027-03-31", "gaps": 2,
+            "covers": [{"environment": "prod", "region": "eu-west-1", "control": "tags"}],
+        }))
+        .unwrap(),
+    ];
+    let places = Places::default();
+    let junit = render::junit::audit(&audit).unwrap();
+    assert_eq!(check_junit(&junit), (0, 0, 1));
+    let sarif = render::sarif::audit(&audit, &places);
+    check_sarif(&sarif, &sarif_validator(), 0);
+    let gitlab = render::gitlab::audit(&audit, &places);
+    check_gitlab(&gitlab, 1);
+    let github = render::github::audit(&audit, &places);
+    check_github(&github);
+    assert!(
+        github.starts_with("::notice title=Not observed"),
+        "{github}"
+    );
+    for text in [
+        render::human::audit(&audit, &Style::default()),
+        render::markdown::audit(&audit),
+        render::csv::audit(&audit).unwrap(),
+        serde_json::to_string(&audit).unwrap(),
+        junit,
+        sarif,
+        gitlab,
+        github,
+    ] {
+        assert!(text.contains("OPS-12"), "{text}");
+        assert!(text.contains("rds:DescribeDBProxies"), "{text}");
+    }
+}
+
+/// What is denied makes no list shorter than it was.
+#[test]
+fn what_could_not_be_seen_is_an_issue_of_its_own() {
+    let dir = TempDir::new().unwrap();
+    let print = |format: &str| {
+        let args = [
+            "audit",
+            "tags",
+            "--target",
+            "prod/*/rds-instance/*",
+            "--sandbox",
+            "findash-denied",
+            "--format",
+            format,
+        ];
+        let ran = opsctl(dir.path(), &args);
+        assert_eq!(ran.code, 3, "{}", ran.stderr);
+        ran.stdout
+    };
+    let issues: Vec<serde_json::Value> = serde_json::from_str(&print("gitlab")).unwrap();
+    let gap = &issues[0];
+    assert_eq!(gap["check_name"], "opsctl.not-observed");
+    assert_eq!(gap["severity"], "blocker");
+    assert_eq!(gap["location"]["path"], "opsctl.toml");
+    let again: Vec<serde_json::Value> = serde_json::from_str(&print("gitlab")).unwrap();
+    assert_eq!(issues, again, "the same fingerprints");
+    let csv = print("csv");
+    assert!(
+        csv.lines()
+            .nth(1)
+            .is_some_and(|l| l.starts_with("opsctl.not-observed,")),
+        "{csv}"
+    );
+    assert!(print("sarif").contains("\"ruleId\": \"opsctl.not-observed\""));
+}
+
+/// The project may be a folder of a repository, and policies may be those that ship.
+#[test]
+fn places_are_those_of_the_repository() {
+    let dir = TempDir::new().unwrap();
+    std::fs::create_dir(dir.path().join(".git")).unwrap();
+    let infra = dir.path().join("infra");
+    std::fs::create_dir(&infra).unwrap();
+    let shop = project(&[]);
+    for part in ["opsctl.toml", "policies/tags.toml"] {
+        let to = infra.join(part);
+        std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+        std::fs::copy(shop.path().join(part), to).unwrap();
+    }
+    let args = [
+        "-C",
+        "infra",
+        "audit",
+        "tags",
+        "--sandbox",
+        "dartsyn",
+        "--format",
+    ];
+    let paths = |dir: &Path| -> BTreeSet<String> {
+        let ran = opsctl(dir, &[&args[..], &["gitlab"]].concat());
+        let issues: Vec<serde_json::Value> = serde_json::from_str(&ran.stdout).expect(&ran.stderr);
+        assert!(!issues.is_empty());
+        issues
+            .iter()
+            .map(|i| i["location"]["path"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    std::fs::remove_file(infra.join("policies/tags.toml")).unwrap();
+    std::fs::remove_dir(infra.join("policies")).unwrap();
+    assert_eq!(
+        paths(dir.path()),
+        BTreeSet::from(["infra/opsctl.toml".to_owned()])
+    );
+    for (path, text) in opsctl::config::load::SHIPPED {
+        let to = infra.join(path);
+        std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+        std::fs::write(to, text).unwrap();
+    }
+    assert_eq!(
+        paths(dir.path()),
+        BTreeSet::from(["infra/policies/tags.toml".to_owned()])
+    );
 }
 
 fn hostile() -> Audit {
@@ -930,9 +1076,10 @@ fn hostile_names_are_harmless_everywhere() {
     }
     assert!(markdown.lines().all(|l| !l.trim_start().starts_with("::")));
     insta::assert_snapshot!("audit_hostile_markdown", markdown);
-    let sarif = render::sarif::audit(&audit);
+    let sarif = render::sarif::audit(&audit, &Places::default());
     plain(&sarif, "sarif");
-    check_sarif(&sarif, &sarif_validator(), audit.findings.len());
+    let all = audit.findings.len() + audit.unobserved.len();
+    check_sarif(&sarif, &sarif_validator(), all);
     let junit = render::junit::audit(&audit).unwrap();
     plain(&junit, "junit");
     assert!(!junit.contains("<script"), "{junit}");
@@ -941,10 +1088,10 @@ fn hostile_names_are_harmless_everywhere() {
         (failures, errors),
         (HOSTILE.len() as u64, HOSTILE.len() as u64)
     );
-    let gitlab = render::gitlab::audit(&audit);
+    let gitlab = render::gitlab::audit(&audit, &Places::default());
     plain(&gitlab, "gitlab");
-    check_gitlab(&gitlab, audit.findings.len());
-    let github = render::github::audit(&audit);
+    check_gitlab(&gitlab, all);
+    let github = render::github::audit(&audit, &Places::default());
     plain(&github, "github");
     check_github(&github);
     let text = render::csv::audit(&audit).unwrap();
@@ -958,7 +1105,7 @@ fn hostile_names_are_harmless_everywhere() {
             assert!(!formula, "{cell}");
         }
     }
-    assert_eq!(count, audit.findings.len());
+    assert_eq!(count, all);
 }
 
 // ---- many
@@ -1035,9 +1182,13 @@ fn ten_thousand_findings_read_well_and_stay_valid() {
         markdown.lines().take(3).filter(|l| !l.is_empty()).count(),
         3
     );
-    check_sarif(&render::sarif::audit(&audit), &sarif_validator(), 10_000);
-    check_gitlab(&render::gitlab::audit(&audit), 10_000);
-    let github = render::github::audit(&audit);
+    check_sarif(
+        &render::sarif::audit(&audit, &Places::default()),
+        &sarif_validator(),
+        10_000,
+    );
+    check_gitlab(&render::gitlab::audit(&audit, &Places::default()), 10_000);
+    let github = render::github::audit(&audit, &Places::default());
     check_github(&github);
     assert!(github.lines().count() <= 30, "{github}");
     assert_eq!(

@@ -354,7 +354,7 @@ fn an_environment_that_was_renamed_is_swept_all_the_same() {
     let (stage, _) = with_leftover(DRILL);
     let path = stage.dir.path().join("opsctl.toml");
     let text = std::fs::read_to_string(&path).unwrap();
-    let renamed = text.replace("[environments.prod]", "[environments.production]");
+    let renamed = text.replace("[environments.prod]", "[environments.staging]");
     assert_ne!(text, renamed);
     std::fs::write(&path, renamed).unwrap();
     let swept = stage.gc(&[]);

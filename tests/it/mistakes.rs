@@ -188,3 +188,38 @@ fn hopeless_input_is_refused_politely_and_fast() {
     assert_eq!(ran.code, 1);
     assert!(ran.stderr.contains("policies/tags.toml"), "{}", ran.stderr);
 }
+
+const EXEMPT: &str =
+    "[tags]\nrequired = [\"team\"]\n[tags.exempt.old]\nmatch = { name = \"old-*\" }\n";
+
+/// A reason that says nothing and an end that never comes are no exemption.
+#[test]
+fn an_exemption_has_a_reason_and_an_end() {
+    let policy = format!("{EXEMPT}reason = \" \"\nowner = \"\"\nuntil = \"2027-01-01\"\n");
+    insta::assert_snapshot!(told(&[("policies/tags.toml", &policy)]));
+    let spot = workspace(
+        "\n[accept_unobserved.x]\noperation = \"rds:DescribeDBInstances\"\nreason = \"\"\nuntil = \"2027-01-01\"\n",
+    );
+    let text = told(&[("opsctl.toml", &spot)]);
+    assert!(
+        text.contains("[accept_unobserved.x]: reason is empty"),
+        "{text}"
+    );
+    let policy = format!("{EXEMPT}reason = \"x\"\nuntil = \"9999-12-31\"\n");
+    let dir = project(&[("policies/tags.toml", &policy)]);
+    let ran = opsctl(dir.path(), &["validate"]);
+    let text = format!("{}{}", ran.stdout, ran.stderr);
+    assert_eq!(ran.code, 0, "{text}");
+    assert!(text.contains("as good as for ever"), "{text}");
+}
+
+#[test]
+fn an_empty_folder_of_policies_is_one_mistake() {
+    let dir = project(&[]);
+    for entry in std::fs::read_dir(dir.path().join("policies")).unwrap() {
+        std::fs::remove_file(entry.unwrap().path()).unwrap();
+    }
+    let ran = opsctl(dir.path(), &["validate"]);
+    assert_eq!(ran.code, 1);
+    insta::assert_snapshot!(ran.stderr);
+}

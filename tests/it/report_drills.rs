@@ -342,6 +342,8 @@ fn rehearsals_do_not_count_and_are_marked() {
         let ran = report(dir.path(), &["--sandbox", "findash", "--format", format]);
         assert_eq!(ran.code, 0, "{}", ran.stderr);
         assert!(ran.stdout.contains(says), "{format}: {}", ran.stdout);
+        // Nothing here is good news of a real backup.
+        assert!(!ran.stdout.contains("class=\"value good"), "{format}");
     }
 }
 

@@ -143,6 +143,36 @@ fn the_numbers_are_those_of_the_account_by_count_and_by_spend() {
     assert!(violations.is_empty(), "{violations:#?}");
 }
 
+/// A credit lowers the whole and no resource's share: then a part is more than the whole, and says why.
+#[test]
+fn credits_are_told_where_they_make_a_part_more_than_the_whole() {
+    let emulator = moto();
+    emulator.python("seed.py", &["--buckets", "4", "--databases", "0"]);
+    let dir = shop("");
+    costs(
+        &emulator,
+        &[
+            ("Amazon Simple Storage Service", "50.00"),
+            ("AWS Support (Business)", "-30.00"),
+        ],
+    );
+    let ran = emulator.opsctl(dir.path(), &["audit", "cost", "--format", "json"]);
+    assert_eq!(
+        parse(&ran)["cost"][0]["month_to_date"],
+        "20.00",
+        "{}",
+        ran.stderr
+    );
+    let spend = &moto_report(&emulator, dir.path(), &[])["spend"];
+    assert_eq!(spend["month_to_date"], "20.00");
+    assert_eq!(spend["behind_checked"], "50.00");
+    let note = spend["note"].as_str().unwrap_or_default();
+    assert!(
+        note.contains("credits and refunds of 30.00 lower the whole"),
+        "{spend}"
+    );
+}
+
 /// A command of the CLI of AWS does what it says.
 fn by_hand(emulator: &Emulator, dir: &Path, report: &Value) {
     let fixable = |operation: &str, report: &Value| -> Option<(String, String)> {
@@ -427,9 +457,7 @@ fn what_cannot_be_seen_is_exit_3_and_on_top() {
     for format in ["table", "markdown", "html", "json", "csv"] {
         let ran = sandbox(dir.path(), "findash-denied", &["--format", format]);
         assert_eq!(ran.code, 3, "{format}: {}", ran.stderr);
-        if format != "csv" {
-            assert!(ran.stdout.contains("AccessDenied"), "{format}");
-        }
+        assert!(ran.stdout.contains("AccessDenied"), "{format}");
         let ran = sandbox(
             dir.path(),
             "findash-denied",
@@ -460,6 +488,41 @@ fn what_cannot_be_seen_is_exit_3_and_on_top() {
     );
     assert_eq!(ran.code, 1);
     assert!(ran.stderr.contains("opsctl report"), "{}", ran.stderr);
+}
+
+/// What nobody judged is said in the short formats too.
+#[test]
+fn an_environment_without_a_policy_and_a_target_like_nothing_are_said() {
+    let stage = |name: &str, from: u64, policies: &str| {
+        format!(
+            "[stage]\nname = \"{name}\"\ntitle = \"x\"\nusers = {{ from = {from}, to = 1000000 }}\nmonthly_cost_usd = {{ from = 0, to = 20000 }}\npolicies = [{policies}]\n"
+        )
+    };
+    let (one, three) = (
+        stage("stage-1", 0, "\"s3-lifecycle\""),
+        stage("stage-3", 1, "\"tags\""),
+    );
+    let dir = project(&[
+        ("stacks/stage-1.toml", &one),
+        ("stacks/stage-3.toml", &three),
+    ]);
+    for format in ["table", "csv", "markdown", "html"] {
+        let ran = sandbox(dir.path(), "findash", &["--format", format]);
+        assert!(
+            ran.stdout.contains("its stage has no policy for tags"),
+            "{format}: {}{}",
+            ran.stdout,
+            ran.stderr
+        );
+    }
+    let ran = sandbox(dir.path(), "findash", &["--target", "zzz"]);
+    assert_eq!(ran.code, 0);
+    assert!(
+        ran.stderr
+            .contains("warning: nothing that was seen has an address like zzz"),
+        "{}",
+        ran.stderr
+    );
 }
 
 #[test]

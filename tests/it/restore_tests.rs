@@ -397,7 +397,8 @@ fn a_tunnel_that_nothing_ties_to_the_copy_is_not_asked() {
     put(&emulator, &[job("waits", json!({}))]);
     let ran = validate(&emulator, dir.path(), &server.password(), &[]);
     assert_eq!(ran.code, 1, "{}{}", ran.stdout, ran.stderr);
-    let said = ran.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    let said = format!("{}{}", ran.stdout, ran.stderr);
+    let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(said.contains("neither {endpoint} nor {host}"), "{said}");
     assert_eq!(state(&emulator, "waits")["ValidationStatus"], "VALIDATING");
 }

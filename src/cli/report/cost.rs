@@ -171,5 +171,5 @@ fn emit(global: &Global, report: &CostReport) -> Result<(), Failure> {
         Format::Markdown => defuse(&render::markdown::cost_report(report)),
         _ => defuse(&render::human::cost_report(report, &global.style())),
     };
-    global.emit(&text)
+    global.show(&text)
 }

@@ -401,7 +401,7 @@ fn emit(global: &Global, report: &DrillsReport<'_>) -> Result<(), Failure> {
         }
         Format::Csv => global.emit(&render::csv::drills(report).map_err(Failure::new)?),
         Format::Html | Format::Markdown => global.emit(&text(global, report)?),
-        _ => global.emit(&render::human::drill_report(report, &global.style())),
+        _ => global.show(&render::human::drill_report(report, &global.style())),
     }
 }
 

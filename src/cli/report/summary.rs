@@ -2,8 +2,8 @@ use clap::Args;
 use jiff::{Timestamp, ToSpan, tz::TimeZone};
 
 use super::drills;
-use super::finished;
 use super::past::Past;
+use super::{finished, warn_of_nothing};
 use crate::audit::{AuditRequest, CostPart, FAIL_ON, assemble};
 use crate::cli::audit_cost;
 use crate::cli::context::Interrupt;
@@ -67,7 +67,7 @@ fn emit(global: &Global, report: &SummaryReport) -> Result<(), Failure> {
         Format::Markdown => defuse(&render::markdown::summary(report)),
         _ => defuse(&render::human::summary_report(report, &global.style())),
     };
-    global.emit(&text)
+    global.show(&text)
 }
 
 async fn look(
@@ -110,9 +110,11 @@ async fn look(
             .any(|(_, resolved)| resolved.policies.has(Control::Cost));
     let mut audited = controls.clone();
     let mut part = None;
+    let month = now.to_zoned(TimeZone::UTC).date().first_of_month();
     let costs = costs.map(|known| {
         let entries = known.audit.entries.clone();
-        if wants_cost {
+        // Findings on another month are none of this one.
+        if wants_cost && known.as_of.first_of_month() == month {
             audited.push(Control::Cost);
             part = Some(CostPart {
                 findings: known.audit.findings,
@@ -136,6 +138,7 @@ async fn look(
             api: session.cloud.meter().snapshot(),
         },
     );
+    warn_of_nothing(global, &audit.notes);
     let wanted = drills::wanted(&asked)?;
     let faults = records.faults();
     let mine: Vec<_> = records
@@ -157,6 +160,7 @@ async fn look(
         audit,
         changes: &changes,
         costs,
+        wants_cost,
         drills: Drills {
             review: review(&mine, &wanted, year, now),
             faults,

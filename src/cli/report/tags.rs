@@ -1,8 +1,8 @@
 use clap::Args;
 use jiff::Timestamp;
 
-use super::finished;
 use super::past::Past;
+use super::{finished, warn_of_nothing};
 use crate::audit::{AuditRequest, FAIL_ON, assemble};
 use crate::cli::audit_cost;
 use crate::cli::context::Interrupt;
@@ -39,6 +39,7 @@ pub async fn run(global: &Global, args: &TagsArgs) -> Outcome {
     let session = Session::open(global)?;
     let looked = look(global, args, &session, &interrupt).await;
     finished(global, &interrupt, looked, |report| {
+        warn_of_nothing(global, &report.notes);
         emit(global, report)?;
         Ok(!report.unobserved.is_empty() && !args.allow_incomplete)
     })
@@ -53,7 +54,7 @@ fn emit(global: &Global, report: &TagReport) -> Result<(), Failure> {
         Format::Markdown => defuse(&render::markdown::tags(report)),
         _ => defuse(&render::human::tags(report, &global.style())),
     };
-    global.emit(&text)
+    global.show(&text)
 }
 
 async fn look(

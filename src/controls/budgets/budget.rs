@@ -509,7 +509,7 @@ impl Work<'_> {
                 severity: Severity::High,
                 message: format!("{} USD of {limit} are spent already", usd(actual)),
                 evidence: format!("actual spend {} USD, as AWS Budgets counts it", usd(actual)),
-                remediation: "find out what grew: opsctl audit cost".to_owned(),
+                remediation: "find out what grew: `opsctl audit cost`".to_owned(),
                 policy: self.limit_reason(),
             };
             self.find_on(KIND, GLOBAL, &name, told);

@@ -259,14 +259,12 @@ impl Plot<'_> {
                 ));
             }
         }
-        // Last, so that no bar or line covers its name.
+        // Last, so that no bar covers it. Its name is in the legend: among lines there is no place that is
+        // always free.
         if let Some(limit) = &self.limit {
             let at = y(float(limit.value));
-            let text = format!("{} {}", limit.name, (self.shown)(limit.value));
             out.push_str(&format!(
-                "<path class=\"rule\" d=\"M{left:.1} {at:.1}H{right:.1}\"/><text class=\"rule-label\" x=\"{right:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
-                at - 4.0,
-                html(&text)
+                "<path class=\"rule\" d=\"M{left:.1} {at:.1}H{right:.1}\"/>"
             ));
         }
         out.push_str("</svg>");
@@ -277,7 +275,9 @@ impl Plot<'_> {
         let longest = self.slots.iter().map(|s| width(s)).max().unwrap_or(0);
         let room = longest as f64 * CHARACTER + 14.0;
         let every = (room / slot).ceil().max(1.0) as usize;
-        for (i, name) in self.slots.iter().enumerate() {
+        // From the last one, which is always there, to the first: none may run into the one after it.
+        let mut free = f64::INFINITY;
+        for (i, name) in self.slots.iter().enumerate().rev() {
             if !(self.slots.len() - 1 - i).is_multiple_of(every) {
                 continue;
             }
@@ -285,6 +285,10 @@ impl Plot<'_> {
             let middle = left + slot * (i as f64 + 0.5);
             // The first and the last stay inside the drawing.
             let at = middle.min(right - half).max(half);
+            if at + half + 6.0 > free {
+                continue;
+            }
+            free = at - half;
             out.push_str(&format!(
                 "<text x=\"{at:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>",
                 size.height - 7.0,
@@ -304,18 +308,24 @@ impl Plot<'_> {
         if let Some(columns) = &self.columns {
             items.push((
                 "<rect class=\"column\" width=\"24\" height=\"10\"/>".to_owned(),
-                columns.name,
+                columns.name.to_owned(),
             ));
         }
         for line in &self.lines {
             let class = line.kind.class();
             let drawn = format!("<path class=\"line{class}\" d=\"M0 5H24\"/>");
-            items.push((drawn, line.name));
+            items.push((drawn, line.name.to_owned()));
         }
         if let Some(band) = &self.band {
             items.push((
                 "<rect class=\"band\" width=\"24\" height=\"10\"/>".to_owned(),
-                band.name,
+                band.name.to_owned(),
+            ));
+        }
+        if let Some(limit) = &self.limit {
+            items.push((
+                "<path class=\"rule\" d=\"M0 5H24\"/>".to_owned(),
+                format!("{} {}", limit.name, (self.shown)(limit.value)),
             ));
         }
         if items.len() < 2 {
@@ -326,7 +336,7 @@ impl Plot<'_> {
             .map(|(drawn, name)| {
                 format!(
                     "<li><svg class=\"plot-key plot\" viewBox=\"0 0 24 10\" aria-hidden=\"true\">{drawn}</svg>{}</li>",
-                    html(name)
+                    html(&name)
                 )
             })
             .collect();
@@ -527,6 +537,33 @@ mod tests {
         assert_eq!(figure.table.rows.len(), 30);
         assert_eq!(figure.table.rows[19][3].text, "50.00 to 70.00");
         assert_eq!(figure.table.rows[25][1].text, "–");
+    }
+
+    #[test]
+    fn names_do_not_run_into_each_other() {
+        for n in 2..40 {
+            let mut plot = plot();
+            plot.columns = None;
+            plot.band = None;
+            plot.slots = (1..=n).map(|d| format!("{d} Nov 10:00")).collect();
+            plot.lines[0].values = vec![Some(Decimal::ONE); n];
+            let svg = plot.figure().unwrap().svg.to_string();
+            for drawing in svg.split("</svg>").take(2) {
+                let mut free = f64::INFINITY;
+                for text in drawing
+                    .split("<text x=\"")
+                    .filter(|t| t.contains("\"middle\""))
+                {
+                    let at: f64 = text.split('"').next().unwrap().parse().unwrap();
+                    let name = text.split(['>', '<']).nth(1).unwrap();
+                    let half = width(name) as f64 * CHARACTER / 2.0;
+                    assert!(at + half <= free, "{name} of {n}");
+                    free = at - half;
+                }
+            }
+            // The limit is named below the drawing, where no line crosses it.
+            assert!(!svg.split("<ul").next().unwrap().contains("budget"));
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The page of `report cost`.
 
 use minijinja::context;
-use rust_decimal::Decimal;
+use rust_decimal::{Decimal, RoundingStrategy};
 use serde::Serialize;
 
 use super::chart::{self, Band, Columns, Limit, Line, LineKind, Plot};
@@ -490,6 +490,17 @@ fn splits(entry: &CostEntry) -> (Vec<Table>, Vec<String>) {
     (tables, unknown)
 }
 
+/// Rounded once, from the amounts: rounding what is rounded already gives 72 and 28 of 72.55 and 27.45.
+fn whole_percent(part: Decimal, whole: Decimal) -> String {
+    match (part * Decimal::ONE_HUNDRED).checked_div(whole) {
+        Some(share) if whole > Decimal::ZERO => format!(
+            "{} %",
+            share.round_dp_with_strategy(0, RoundingStrategy::MidpointAwayFromZero)
+        ),
+        _ => "–".to_owned(),
+    }
+}
+
 fn split(caption: &str, mut values: Vec<(String, Decimal, bool)>) -> Table {
     // Without the tag last, whatever it costs.
     values.sort_by(|a, b| (a.2, b.1, &a.0).cmp(&(b.2, a.1, &b.0)));
@@ -504,7 +515,7 @@ fn split(caption: &str, mut values: Vec<(String, Decimal, bool)>) -> Table {
             if without { name.tone("careful") } else { name },
             Cell::svg(chart::bars(&[share.map(|s| s.max(Decimal::ZERO))])),
             Cell::text(usd(spent)),
-            Cell::text(share.map_or_else(|| "–".to_owned(), |s| format!("{} %", s.round()))),
+            Cell::text(whole_percent(spent, total)),
         ]);
     };
     for (name, spent, without) in values.into_iter().take(MOST_ROWS) {
@@ -525,5 +536,17 @@ fn split(caption: &str, mut values: Vec<(String, Decimal, bool)>) -> Table {
         ],
         rows,
         ..Table::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_is_rounded_once() {
+        let of = |part: &str| whole_percent(part.parse().unwrap(), Decimal::from(100));
+        assert_eq!((of("72.55"), of("27.45")), ("73 %".into(), "27 %".into()));
+        assert_eq!(whole_percent(Decimal::ONE, Decimal::ZERO), "–");
     }
 }

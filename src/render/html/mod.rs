@@ -166,6 +166,7 @@ pub fn page(name: &str, head: &Head, body: impl Serialize) -> Result<String, Str
         }
         _ => minijinja::escape_formatter(out, state, value),
     });
+    environment.add_filter("prose", prose);
     for (name, source) in TEMPLATES {
         environment.add_template(name, source).map_err(failed)?;
     }
@@ -188,6 +189,23 @@ pub fn page(name: &str, head: &Head, body: impl Serialize) -> Result<String, Str
         .get_template(name)
         .and_then(|template| template.render(frame))
         .map_err(failed)
+}
+
+/// A sentence of ours in which commands stand in backticks, as the terminal shows them. What is
+/// between them is foreign text like any other.
+fn prose(text: &str) -> Value {
+    let parts: Vec<String> = text.split('`').map(chart::html).collect();
+    if parts.len().is_multiple_of(2) {
+        return Value::from_safe_string(chart::html(text));
+    }
+    let mut out = String::new();
+    for (i, part) in parts.iter().enumerate() {
+        match i % 2 {
+            0 => out.push_str(part),
+            _ => out.push_str(&format!("<code>{part}</code>")),
+        }
+    }
+    Value::from_safe_string(out)
 }
 
 /// The content security policy: the page's own style and script, and nothing from anywhere.

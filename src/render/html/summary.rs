@@ -5,8 +5,10 @@ use serde::Serialize;
 
 use super::table::{Cell, Column, Table};
 use super::{Head, Jump};
-use crate::render::summary::{about, changed, direction, explain, gaps, name, stand, standing};
-use crate::report::summary::{Area, Step, SummaryReport};
+use crate::render::summary::{
+    about, accepted, changed, direction, explain, gaps, name, stand, standing,
+};
+use crate::report::summary::{Area, Standing, Step, SummaryReport};
 
 #[derive(Serialize)]
 struct Tile {
@@ -63,6 +65,7 @@ pub fn page(report: &SummaryReport) -> Result<String, String> {
     };
     let body = context! {
         gaps => gaps(report),
+        accepted => accepted(report),
         tiles => report.areas.iter().map(tile).collect::<Vec<_>>(),
         next => report.next.iter().map(next).collect::<Vec<_>>(),
         changed => changed(report),
@@ -82,7 +85,7 @@ fn tile(area: &Area) -> Tile {
         label: area.label.clone(),
         text: area.text.clone(),
         command: area.command.clone(),
-        looked: tone != "muted",
+        looked: area.standing != Standing::NotLookedAt,
     }
 }
 

@@ -13,8 +13,8 @@ use crate::catalog;
 use crate::model::Severity;
 use crate::render::attention;
 use crate::render::tags::{
-    ESTIMATED, age, basis, by_spend, changed, currency, dimensions, left, money, of, owner, place,
-    when, wrong, wrong_now,
+    age, basis, by_spend, capital, changed, currency, dimensions, estimated, left, money, month,
+    of, owner, place, when, wrong, wrong_now,
 };
 use crate::render::text::{decimal, number, plural};
 use crate::render::words;
@@ -76,7 +76,7 @@ pub fn page(report: &TagReport) -> Result<String, String> {
         trend => trend(report),
         panels => panels(report),
         basis => basis(report),
-        estimated => ESTIMATED,
+        estimated => estimated(report),
         new => (!new.is_empty()).then(|| offenders(report, &new, NEW, true)),
         new_more => new.len().saturating_sub(NEW),
         worst => (!report.resources.is_empty()).then(|| {
@@ -138,8 +138,9 @@ fn figures(report: &TagReport) -> Vec<Figure> {
     let (spent, spent_unit) = value(&overall.spend_percent);
     let spend_text = match (&overall.spend_percent, money(&overall.spend)) {
         (Some(_), Some(spend)) => format!(
-            "of {spend} {} this month, estimated by service",
-            currency(report)
+            "of {spend} {} {}, estimated by service",
+            currency(report),
+            month(report)
         ),
         (None, Some(_)) => "nothing was spent on what was judged".to_owned(),
         _ => format!("unknown: {}", report.spend.note.clone().unwrap_or_default()),
@@ -248,6 +249,7 @@ fn trend(report: &TagReport) -> Option<chart::Figure> {
 fn panels(report: &TagReport) -> Vec<Table> {
     dimensions(report)
         .into_iter()
+        .filter(|(_, shares)| shares.iter().any(|(_, share)| share.checked > 0))
         .map(|(name, shares)| Table {
             caption: format!("By {name}"),
             columns: vec![
@@ -263,12 +265,6 @@ fn panels(report: &TagReport) -> Vec<Table> {
             ..Table::default()
         })
         .collect()
-}
-
-fn capital(word: &str) -> String {
-    let mut characters = word.chars();
-    let first = characters.next().map(|c| c.to_ascii_uppercase());
-    first.into_iter().chain(characters).collect()
 }
 
 fn panel_row(report: &TagReport, name: String, share: &WeighedShare) -> Vec<Cell> {
@@ -301,7 +297,7 @@ fn panel_row(report: &TagReport, name: String, share: &WeighedShare) -> Vec<Cell
 
 /// `new`: only the findings that are.
 fn offenders(report: &TagReport, rows: &[&Offender], most: usize, new: bool) -> Table {
-    let money_of = format!("{} this month", currency(report));
+    let money_of = format!("{} {}", currency(report), month(report));
     Table {
         columns: vec![
             Column::text("Resource").class("wide"),
@@ -456,11 +452,12 @@ fn elsewhere(report: &TagReport) -> Option<Table> {
         .collect();
     (!rows.is_empty()).then(|| Table {
         caption: "Spend that no judged resource stands for".to_owned(),
+        stack: true,
         columns: vec![
             Column::text("What"),
             Column::text("Environment"),
             Column::text("Why"),
-            Column::number("").named(&format!("{} this month", currency(report))),
+            Column::number("").named(&format!("{} {}", currency(report), month(report))),
         ],
         rows,
         ..Table::default()
@@ -485,6 +482,12 @@ fn all(report: &TagReport) -> Explorer {
         .iter()
         .map(|o| {
             let cost = o.month_to_date.as_deref().and_then(decimal);
+            // What is not known has no place among the numbers.
+            let days_known = match (o.new, o.age_days, o.since_first_run) {
+                (Some(true), ..) => Some(0.0),
+                (_, Some(0), true) | (_, None, _) => None,
+                (_, Some(days), _) => days.to_f64(),
+            };
             let days = match (o.new, o.age_days, o.since_first_run) {
                 (Some(true), ..) => "new".to_owned(),
                 (_, Some(0), true) | (_, None, _) => "–".to_owned(),
@@ -499,7 +502,7 @@ fn all(report: &TagReport) -> Explorer {
                 Cell::text(owner(o)),
                 Cell::text(o.severity.as_str()),
                 Cell::text(wrong(o)),
-                Cell::number(days, o.age_days.and_then(|d| d.to_f64())),
+                Cell::number(days, days_known),
                 Cell::number(
                     money(&o.month_to_date).unwrap_or_else(|| "–".to_owned()),
                     cost.and_then(|c| c.to_f64()),

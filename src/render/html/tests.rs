@@ -144,3 +144,13 @@ fn the_time_is_written_out() {
     assert!(page.contains("22 November 2026, 10:41 UTC"));
     assert!(page.contains("<title>plain · plain · 2026-11-22</title>"));
 }
+
+#[test]
+fn commands_in_backticks_are_code_and_nothing_else_is_markup() {
+    let shown = |text: &str| prose(text).to_string();
+    assert_eq!(
+        shown("`opsctl <x>` asks"),
+        "<code>opsctl &lt;x&gt;</code> asks"
+    );
+    assert_eq!(shown("a ` alone <b>"), "a ` alone &lt;b&gt;");
+}

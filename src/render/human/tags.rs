@@ -4,7 +4,7 @@ use super::Context;
 use super::unobserved::unobserved;
 use crate::render::paint::{Lines, Paint};
 use crate::render::tags::{
-    age, basis, changed, currency, dimensions, left, money, of, owner, percent, place, wrong,
+    age, basis, changed, currency, dimensions, left, money, month, of, owner, percent, place, wrong,
 };
 use crate::render::text::{cut, escape, number, pad, plural, width};
 use crate::render::{Style, words};
@@ -67,7 +67,13 @@ pub fn tags(report: &TagReport, style: &Style) -> String {
     let all: Vec<&Offender> = report.resources.iter().collect();
     offenders(&context, &mut lines, report, "The worst", &all);
     twins_and_exemptions(&context, &mut lines, report);
-    let unchecked = words::not_checked(&report.not_looked_at.types);
+    let mut unchecked: Vec<String> = report
+        .not_looked_at
+        .environments_without_policy
+        .iter()
+        .map(|name| format!("{}: its stage has no policy for tags", escape(name)))
+        .collect();
+    unchecked.extend(words::not_checked(&report.not_looked_at.types));
     if !unchecked.is_empty() {
         lines.blank();
         lines.push(context.paint.bold("Not looked at"));
@@ -120,7 +126,7 @@ fn offenders(
     let shown = if context.verbose { usize::MAX } else { SHOWN };
     for offender in rows.iter().take(shown) {
         let cost = match money(&offender.month_to_date) {
-            Some(cost) => format!("{cost} {} this month", currency(report)),
+            Some(cost) => format!("{cost} {} {}", currency(report), month(report)),
             None => "cost unknown".to_owned(),
         };
         let head = format!("{}  {}", escape(&offender.name), place(offender));

@@ -2,7 +2,7 @@
 
 use super::escape::{code, text};
 use crate::render::summary::{
-    about, changed, direction, explain, gaps, name, stand, standing, value,
+    about, accepted, changed, direction, explain, gaps, name, stand, standing, value,
 };
 use crate::report::summary::SummaryReport;
 
@@ -24,6 +24,14 @@ pub fn summary(report: &SummaryReport) -> String {
         out.push_str("> **Not everything could be seen:**\n");
         for gap in &gaps {
             out.push_str(&format!("> - {}\n", text(gap)));
+        }
+        out.push('\n');
+    }
+    let accepted = accepted(report);
+    if !accepted.is_empty() {
+        out.push_str("> **Not observed, and accepted in `opsctl.toml`:**\n");
+        for spot in &accepted {
+            out.push_str(&format!("> - {}\n", text(spot)));
         }
         out.push('\n');
     }

@@ -3,8 +3,8 @@
 use super::escape::{code, text};
 use super::{fitting, sandbox, unobserved};
 use crate::render::tags::{
-    ESTIMATED, age, basis, by_spend, changed, currency, date, dimensions, left, money, of, owner,
-    percent, place, wrong,
+    age, basis, by_spend, changed, currency, date, dimensions, estimated, left, money, month, of,
+    owner, percent, place, wrong,
 };
 use crate::render::text::{number, plural};
 use crate::render::words;
@@ -131,12 +131,15 @@ fn render(report: &TagReport, level: Level) -> String {
     );
     rest(&mut out, report.exemptions.len().saturating_sub(level.rows));
     not_looked_at(&mut out, report, level);
-    out.push_str(&format!("\n<sub>By spend: {}</sub>\n", text(ESTIMATED)));
+    out.push_str(&format!(
+        "\n<sub>By spend: {}</sub>\n",
+        text(&estimated(report))
+    ));
     out
 }
 
 fn offenders(out: &mut String, report: &TagReport, title: &str, rows: &[&Offender], level: Level) {
-    let head = format!("{} this month", currency(report));
+    let head = format!("{} {}", currency(report), month(report));
     table(
         out,
         title,
@@ -182,20 +185,22 @@ fn not_looked_at(out: &mut String, report: &TagReport, level: Level) {
     }
     for row in &report.spend.regions_not_looked_at {
         lines.push(format!(
-            "{} in {}: {} {} this month, in a region that is not looked at",
+            "{} in {}: {} {} {}, in a region that is not looked at",
             row.name,
             row.environment,
             row.month_to_date,
-            currency(report)
+            currency(report),
+            month(report)
         ));
     }
     for row in &report.spend.elsewhere {
         lines.push(format!(
-            "{} in {}: {} {} this month, of no judged resource",
+            "{} in {}: {} {} {}, of no judged resource",
             row.name,
             row.environment,
             row.month_to_date,
-            currency(report)
+            currency(report),
+            month(report)
         ));
     }
     lines.extend(report.notes.iter().cloned());

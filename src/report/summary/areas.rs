@@ -2,14 +2,14 @@
 
 use rust_decimal::Decimal;
 
+use super::money::money;
 use super::{Area, AreaId, Found, Inputs, Standing};
 use crate::audit::judged;
-use crate::cost::CostEntry;
 use crate::drill::machine::span;
 use crate::drill::record::seconds_between;
 use crate::drill::review::State;
 use crate::model::{Control, usd};
-use crate::plan::{ActionKind, Change};
+use crate::plan::{Accepted, ActionKind, Change};
 
 pub(super) fn areas(inputs: &Inputs<'_>) -> Vec<Area> {
     vec![
@@ -59,13 +59,19 @@ fn gaps(inputs: &Inputs<'_>, id: AreaId) -> u64 {
         .count() as u64
 }
 
+/// Accepted blind spots that hide something of an area.
+fn accepted(inputs: &Inputs<'_>, id: AreaId) -> u64 {
+    let hides = |spot: &&Accepted| spot.covers.iter().any(|c| area_of(c.control) == id);
+    inputs.audit.accepted().filter(hides).count() as u64
+}
+
 /// Whether a control judged anything at all: it is in the counts of some environment. A control that
 /// is asked for and that this version does not have is in none.
 fn looked_at(inputs: &Inputs<'_>, control: Control) -> bool {
     let mut counts = inputs.audit.counts.values();
     counts.any(|by_control| by_control.contains_key(&control))
         || inputs.audit.findings.iter().any(|f| f.control == control)
-        || inputs.audit.unobserved.iter().any(|g| g.control == control)
+        || inputs.audit.blind().any(|(_, c)| c == control)
 }
 
 /// Checked and compliant of one control, over all environments.
@@ -81,13 +87,14 @@ fn judged_of(inputs: &Inputs<'_>, control: Control) -> (u64, u64) {
 }
 
 /// An area as its findings alone tell it.
-fn plain(inputs: &Inputs<'_>, id: AreaId, label: &str, command: &str) -> Area {
+pub(super) fn plain(inputs: &Inputs<'_>, id: AreaId, label: &str, command: &str) -> Area {
     let findings = found(inputs, id);
     let unobserved = gaps(inputs, id);
+    let accepted = accepted(inputs, id);
     Area {
         id,
         // What could not be seen is not fine.
-        standing: match (findings.standing(), unobserved) {
+        standing: match (findings.standing(), unobserved + accepted) {
             (Standing::Good, 1..) => Standing::Unknown,
             (standing, _) => standing,
         },
@@ -97,6 +104,7 @@ fn plain(inputs: &Inputs<'_>, id: AreaId, label: &str, command: &str) -> Area {
         text: Vec::new(),
         findings,
         unobserved,
+        accepted,
         command: command.to_owned(),
     }
 }
@@ -110,7 +118,7 @@ fn not_looked_at(mut area: Area, control: &str) -> Area {
 }
 
 /// `1 finding`, `3 findings: 1 high, 2 medium`.
-fn findings_text(found: &Found) -> String {
+pub(super) fn findings_text(found: &Found) -> String {
     let parts: Vec<String> = [
         (found.critical, "critical"),
         (found.high, "high"),
@@ -128,7 +136,7 @@ fn findings_text(found: &Found) -> String {
     }
 }
 
-fn blind_text(area: &mut Area) {
+pub(super) fn blind_text(area: &mut Area) {
     if area.unobserved > 0 {
         area.text.push(format!(
             "{} could not be made: what is behind {} is not known.",
@@ -139,151 +147,32 @@ fn blind_text(area: &mut Area) {
             if area.unobserved == 1 { "it" } else { "them" }
         ));
     }
-}
-
-/// An environment that has spent more than its budget, or is likely to. Amounts in USD.
-pub(super) struct Over<'a> {
-    pub environment: &'a str,
-    pub budget: Decimal,
-    pub spent: Option<Decimal>,
-    /// The month's end.
-    pub end: Option<Decimal>,
-    pub entry: &'a CostEntry,
-}
-
-impl Over<'_> {
-    /// More is spent already than the month may cost.
-    pub fn now(&self) -> bool {
-        self.spent.is_some_and(|spent| spent > self.budget)
-    }
-}
-
-/// Budgets are in USD, so other currencies are not compared.
-pub(super) fn over_budget<'a>(inputs: &'a Inputs<'_>) -> Vec<Over<'a>> {
-    let entries = inputs.costs.iter().flat_map(|(all, _)| all);
-    entries
-        .filter(|e| e.currency == "USD")
-        .filter_map(|entry| {
-            let over = Over {
-                environment: entry.environment.as_deref()?,
-                budget: amount(&entry.budget)?,
-                spent: amount(&entry.month_to_date),
-                end: amount(&entry.forecast_month_end),
-                entry,
-            };
-            let ends = over.end.is_some_and(|end| end > over.budget);
-            (over.now() || ends).then_some(over)
-        })
-        .collect()
-}
-
-/// The whole, or the only environment.
-fn whole(entries: &[CostEntry]) -> Option<&CostEntry> {
-    let mut own = entries.iter().filter(|e| e.environment.is_some());
-    match (
-        entries.iter().find(|e| e.environment.is_none()),
-        own.next(),
-        own.next(),
-    ) {
-        (_, Some(only), None) => Some(only),
-        (Some(whole), ..) => Some(whole),
-        (None, first, _) => first,
-    }
-}
-
-fn money(inputs: &Inputs<'_>) -> Area {
-    let mut area = plain(
-        inputs,
-        AreaId::Money,
-        "spent this month",
-        "opsctl report cost",
-    );
-    let entry = inputs.costs.as_ref().and_then(|(all, _)| whole(all));
-    let known = entry.and_then(|e| Some((e, amount(&e.month_to_date)?)));
-    let Some((entry, spent)) = known else {
-        area.standing = match area.findings.standing() {
-            Standing::Good => Standing::Unknown,
-            other => other,
-        };
-        area.text = vec![
-            "What was spent is not known: `opsctl audit cost` asks, and says before what that costs.".to_owned(),
-            format!("Budgets: {}", findings_text(&area.findings).to_lowercase()),
-        ];
-        area.command = "opsctl audit cost --explain".to_owned();
-        blind_text(&mut area);
-        return area;
-    };
-    area.value = Some(usd(spent));
-    area.unit = entry.currency.clone();
-    // All of them together may be within the budgets while one is far over its own.
-    for over in over_budget(inputs) {
-        if let Some(spent) = over.spent.filter(|_| over.now()) {
-            area.text.push(format!(
-                "{} has spent {} of its budget of {}: {} over.",
-                over.environment,
-                usd(spent),
-                usd(over.budget),
-                usd(spent - over.budget)
-            ));
-        } else if let Some(end) = over.end.filter(|_| entry.environment.is_none()) {
-            area.text.push(format!(
-                "{} is likely to end at {}, {} over its budget of {}.",
-                over.environment,
-                usd(end),
-                usd(end - over.budget),
-                usd(over.budget)
-            ));
-        }
-        area.standing = Standing::Bad;
-    }
-    let budget = amount(&entry.budget).filter(|_| entry.currency == "USD");
-    match (amount(&entry.forecast_month_end), budget) {
-        (Some(end), Some(budget)) => {
-            let over = end > budget;
-            if over {
-                area.standing = Standing::Bad;
-            }
-            area.text.push(format!(
-                "{} likely to end at {}, {} the budget of {}.",
-                match entry.environment {
-                    Some(_) => "The month is",
-                    None => "All of it together is",
-                },
-                usd(end),
-                if over {
-                    format!("{} over", usd(end - budget))
-                } else {
-                    "within".to_owned()
-                },
-                usd(budget)
-            ));
-        }
-        (Some(end), None) => area.text.push(format!(
-            "The month is likely to end at {}; no budget is set.",
-            usd(end)
-        )),
-        (None, _) => area
-            .text
-            .push("How the month ends is not known.".to_owned()),
-    }
-    if let Some(mover) = entry.top_movers.first() {
+    if area.accepted > 0 {
         area.text.push(format!(
-            "Biggest mover: {} {}.",
-            mover.name,
-            signed(&mover.change)
+            "{} in opsctl.toml: what is behind {} is not known.",
+            match area.accepted {
+                1 => "1 blind spot is accepted".to_owned(),
+                n => format!("{n} blind spots are accepted"),
+            },
+            if area.accepted == 1 { "it" } else { "them" }
         ));
     }
-    area.text.push(findings_text(&area.findings));
-    blind_text(&mut area);
-    area
 }
 
-fn signed(text: &str) -> String {
-    match text.parse::<Decimal>() {
-        Ok(value) if value > Decimal::ZERO => format!("+{}", usd(value)),
-        Ok(value) => usd(value),
-        Err(_) => text.to_owned(),
+/// Whether there was nothing to judge: that is neither fine nor a number.
+fn nothing_there(area: &mut Area, checked: u64, what: &str) -> bool {
+    if checked > 0 || area.findings.total() > 0 {
+        return false;
     }
+    area.text.push(match area.standing {
+        Standing::Unknown => format!("No {what} could be seen that the policy is about."),
+        _ => format!("There is no {what} that the policy is about."),
+    });
+    if area.standing == Standing::Good {
+        area.standing = Standing::NotApplicable;
+    }
+    blind_text(area);
+    true
 }
 
 fn tags(inputs: &Inputs<'_>) -> Area {
@@ -297,6 +186,9 @@ fn tags(inputs: &Inputs<'_>) -> Area {
     let Some(overall) = overall.filter(|_| looked_at(inputs, Control::Tags)) else {
         return not_looked_at(area, "tags");
     };
+    if nothing_there(&mut area, overall.checked, "resource") {
+        return area;
+    }
     area.value = overall.percent.clone();
     area.unit = "%".to_owned();
     if overall.percent.is_none() && area.standing == Standing::Good {
@@ -336,10 +228,30 @@ fn storage(inputs: &Inputs<'_>) -> Area {
             .iter()
             .filter(|c| c.control == Control::Lifecycle)
     };
-    let saved = saving(changes());
-    area.value = Some(usd(saved));
-    area.unit = "USD".to_owned();
     let (checked, compliant) = judged_of(inputs, Control::Lifecycle);
+    if nothing_there(&mut area, checked, "bucket") {
+        return area;
+    }
+    let saved = saving(changes());
+    let unknown = changes()
+        .filter(|c| amount(&c.monthly_cost_delta_usd).is_none())
+        .count() as u64;
+    let blind = area.unobserved + area.accepted > 0;
+    // Of what is not known nothing can be saved that anybody could name.
+    if saved > Decimal::ZERO || (unknown == 0 && !blind) {
+        area.value = Some(usd(saved));
+        area.unit = "USD".to_owned();
+    }
+    if unknown > 0 || blind {
+        if saved > Decimal::ZERO {
+            area.label = format!("or more {}", area.label);
+        }
+        area.text.push(match unknown {
+            0 => "What all of it would save is not known.".to_owned(),
+            1 => "What 1 of the changes would save is not known.".to_owned(),
+            n => format!("What {n} of the changes would save is not known."),
+        });
+    }
     area.text.push(format!(
         "{compliant} of {checked} buckets are as the policy says; {}",
         findings_text(&area.findings).to_lowercase()
@@ -359,6 +271,9 @@ fn alarms(inputs: &Inputs<'_>) -> Area {
         return not_looked_at(area, "alarms");
     }
     let (checked, compliant) = judged_of(inputs, Control::Alarms);
+    if nothing_there(&mut area, checked, "alarm") {
+        return area;
+    }
     area.value = Some(format!("{compliant} of {checked}"));
     let missing = inputs
         .changes

@@ -10,6 +10,7 @@ use super::{Area, AreaId, Changed, Inputs, Moved, Standing};
 use crate::audit::Audit;
 use crate::history::Line;
 use crate::history::keys::{Key, Keys, MOST, Memory};
+use crate::model::Control;
 
 /// The form of the lines that this version writes and reads.
 const FORM: u32 = 1;
@@ -28,6 +29,9 @@ pub struct SummaryLine {
     /// Something could not be seen: what is gone may only be hidden.
     #[serde(default)]
     pub blind: bool,
+    /// Where: environment and control. What is seen there the next time is not new.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub unseen: BTreeSet<String>,
     /// The findings that were there; only in the newest line of the same places.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub open: Option<Keys>,
@@ -65,6 +69,10 @@ fn key(id: &str, address: &str) -> Key {
     Key::of(&[id, address])
 }
 
+fn place(environment: &str, control: Control) -> String {
+    format!("{environment}/{control}")
+}
+
 fn shown(area: &Area) -> Option<String> {
     let value = area.value.as_ref()?;
     Some(match area.unit.as_str() {
@@ -76,6 +84,16 @@ fn shown(area: &Area) -> Option<String> {
 impl SummaryLine {
     pub(super) fn of(inputs: &Inputs<'_>, areas: &[Area]) -> SummaryLine {
         let audit = &inputs.audit;
+        let mut unseen: BTreeSet<String> = audit.blind().map(|(e, c)| place(e, c)).collect();
+        // Findings on costs hang on answers that are kept, and go with them.
+        if inputs.wants_cost && inputs.current_costs().is_none() {
+            unseen.extend(
+                audit
+                    .scope
+                    .iter()
+                    .map(|s| place(&s.environment, Control::Cost)),
+            );
+        }
         let today = inputs.now.strftime("%Y-%m-%d").to_string();
         let keys = audit
             .findings
@@ -102,9 +120,16 @@ impl SummaryLine {
                 })
                 .collect(),
             findings: audit.findings.len() as u64,
-            blind: !audit.unobserved.is_empty(),
+            blind: !unseen.is_empty(),
+            unseen,
             open: Some(Keys::new(keys, MOST)),
         }
+    }
+
+    /// Whether something could not be seen there.
+    fn hid(&self, place: &str) -> bool {
+        // Lines of earlier versions do not say where.
+        self.unseen.contains(place) || (self.blind && self.unseen.is_empty())
     }
 
     /// This run against the newest earlier one of the same places.
@@ -128,19 +153,23 @@ impl SummaryLine {
         if let Some(keys) = &before.open {
             let then = keys.open();
             changed.sampled = then.is_sample();
-            let now: BTreeSet<Key> = audit
+            let now: BTreeMap<Key, String> = audit
                 .findings
                 .iter()
-                .map(|f| key(&f.id, f.address.as_str()))
+                .map(|f| {
+                    let place = place(f.address.environment(), f.control);
+                    (key(&f.id, f.address.as_str()), place)
+                })
                 .collect();
-            changed.new = Some(
-                now.iter()
-                    .filter(|k| then.recall(**k) == Memory::NotSeen)
-                    .count() as u64,
-            );
+            let (hidden, new): (Vec<_>, Vec<_>) = now
+                .iter()
+                .filter(|(k, _)| then.recall(**k) == Memory::NotSeen)
+                .partition(|(_, place)| before.hid(place));
+            changed.new = Some(new.len() as u64);
+            changed.first_seen = hidden.len() as u64;
             // Where not everything is seen, what is gone may only be hidden.
-            changed.fixed =
-                (!self.blind).then(|| then.iter().filter(|(k, _)| !now.contains(k)).count() as u64);
+            changed.fixed = (!self.blind)
+                .then(|| then.iter().filter(|(k, _)| !now.contains_key(k)).count() as u64);
         }
         for area in areas {
             let (Some(was), Some(is)) = (before.areas.get(&area.id), self.areas.get(&area.id))
@@ -169,6 +198,7 @@ fn told(line: &AreaLine) -> String {
     };
     match (&line.value, line.standing) {
         (_, Standing::NotLookedAt) => "not looked at".to_owned(),
+        (_, Standing::NotApplicable) => "not applicable".to_owned(),
         (Some(value), _) => format!("{value}, {findings}"),
         (None, Standing::Unknown) => format!("not known, {findings}"),
         (None, _) => findings,

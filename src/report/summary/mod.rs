@@ -2,13 +2,18 @@
 
 mod areas;
 pub mod line;
+mod money;
 mod next;
+#[cfg(test)]
+mod tests;
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::audit::Audit;
+use crate::audit::pending::in_sandbox;
 use crate::cloud::ApiUse;
 use crate::cost::CostEntry;
 use crate::drill::review::Review;
@@ -63,6 +68,8 @@ pub enum AreaId {
 pub enum Standing {
     /// Nothing is said about it: no policy asks for it, or this version does not look.
     NotLookedAt,
+    /// There is nothing that it could be said about.
+    NotApplicable,
     /// It was asked for, and could not be seen.
     Unknown,
     Good,
@@ -86,6 +93,9 @@ pub struct Area {
     pub findings: Found,
     /// Of what was looked at, so much could not be seen.
     pub unobserved: u64,
+    /// Accepted blind spots that hide something of it.
+    #[serde(default)]
+    pub accepted: u64,
     /// Looks closer.
     pub command: String,
 }
@@ -131,6 +141,9 @@ pub struct Changed {
     /// null: not known.
     pub new: Option<u64>,
     pub fixed: Option<u64>,
+    /// Findings where the run before could not see: whether they are new is not known.
+    #[serde(default)]
+    pub first_seen: u64,
     /// Of so many findings only a part is remembered: `new` and `fixed` count in that part.
     #[serde(default)]
     pub sampled: bool,
@@ -174,12 +187,24 @@ pub struct Inputs<'a> {
     /// What a plan would change.
     pub changes: &'a [Change],
     /// As far as costs are known without paying, with the day they are about.
-    pub costs: Option<(Vec<CostEntry>, jiff::civil::Date)>,
+    pub costs: Option<(Vec<CostEntry>, Date)>,
+    /// Findings on costs are asked for.
+    pub wants_cost: bool,
     pub drills: Drills<'a>,
     /// Earlier runs, oldest first.
     pub history: &'a [SummaryLine],
     pub run: String,
     pub now: Timestamp,
+}
+
+impl Inputs<'_> {
+    /// The costs, if they are about this month: what another month has cost says nothing about the
+    /// budget of this one.
+    pub fn current_costs(&self) -> Option<&[CostEntry]> {
+        let today = self.now.to_zoned(jiff::tz::TimeZone::UTC).date();
+        let (entries, day) = self.costs.as_ref()?;
+        (day.first_of_month() == today.first_of_month()).then_some(entries)
+    }
 }
 
 /// What is known of drills.
@@ -200,9 +225,10 @@ pub fn assemble(inputs: &Inputs<'_>) -> (SummaryReport, SummaryLine) {
         // A command of a report on a sandbox must not reach a real account.
         let there = |command: &mut String| command.push_str(&format!(" --sandbox {scenario}"));
         areas.iter_mut().for_each(|a| there(&mut a.command));
-        next.iter_mut()
-            .filter_map(|s| s.command.as_mut())
-            .for_each(there);
+        for step in &mut next {
+            step.command.iter_mut().for_each(there);
+            step.how = in_sandbox(&step.how, scenario);
+        }
     }
     let report = SummaryReport {
         format_version: audit.format_version.clone(),

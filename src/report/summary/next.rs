@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rust_decimal::Decimal;
 
-use super::areas::{amount, area_of, over_budget, saving};
+use super::areas::{amount, area_of, saving};
+use super::money::over_budget;
 use super::{Area, AreaId, Inputs, Standing, Step};
 use crate::audit::Reported;
 use crate::audit::pending::{apply_command, shell};
@@ -273,7 +274,8 @@ fn of_money(inputs: &Inputs<'_>, areas: &[Area]) -> Vec<Step> {
     }
     let unknown = areas
         .iter()
-        .any(|a| a.id == AreaId::Money && a.value.is_none() && a.standing != Standing::NotLookedAt);
+        .any(|a| a.id == AreaId::Money && a.value.is_none() && a.standing != Standing::NotLookedAt)
+        || (inputs.costs.is_some() && inputs.current_costs().is_none());
     if unknown {
         out.push(Step {
             area: AreaId::Money,

@@ -32,7 +32,7 @@ pub(super) fn exemptions(inputs: &Inputs<'_>, today: Date) -> Vec<Exemption> {
                 name: name.clone(),
                 environments: Vec::new(),
                 reason: exempt.reason.value.clone(),
-                owner: exempt.owner.clone(),
+                owner: exempt.owner.as_ref().map(|o| o.value.clone()),
                 until: until.to_string(),
                 days_left,
                 resources: 0,

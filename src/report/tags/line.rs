@@ -41,6 +41,10 @@ pub struct EnvironmentLine {
     /// Something could not be seen.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub blind: bool,
+    /// The services of which something could not be seen, as ARNs name them; [`ALL`] of any. Absent
+    /// in lines of earlier versions, which do not say.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub unseen: BTreeSet<String>,
     /// The day of the first run of all.
     pub since: String,
     /// A digest of the policy.
@@ -49,6 +53,22 @@ pub struct EnvironmentLine {
     /// The findings that were there; only in the newest line of an environment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub open: Option<Keys>,
+}
+
+/// A call that tells of resources of every service.
+const ALL: &str = "*";
+
+/// Behind the day of a finding that may be older, since earlier runs could not look there.
+const OR_EARLIER: char = '+';
+
+impl EnvironmentLine {
+    /// Whether findings on a service may have been there, unseen.
+    fn hid(&self, service: &str) -> bool {
+        self.blind
+            && (self.unseen.is_empty()
+                || self.unseen.contains(ALL)
+                || self.unseen.contains(service))
+    }
 }
 
 /// The form of the lines that this version writes and reads.
@@ -105,6 +125,7 @@ struct Before<'a> {
 pub(super) struct Age {
     pub first_seen: Option<String>,
     pub new: Option<bool>,
+    /// It may be any older: the first run of all has seen it, or the first that could look there.
     pub since_first_run: bool,
 }
 
@@ -117,6 +138,7 @@ impl<'a> Earlier<'a> {
                 account: e.target.account.clone(),
                 regions: e.target.regions.iter().cloned().collect(),
                 blind: e.inventory.gaps.iter().any(|g| g.control == Control::Tags),
+                unseen: unseen(e),
                 policy: policy(e),
                 ..EnvironmentLine::default()
             })
@@ -154,7 +176,7 @@ impl<'a> Earlier<'a> {
     }
 
     /// Since when a finding has been there.
-    pub fn age(&self, environment: usize, key: Key) -> Age {
+    pub fn age(&self, environment: usize, key: Key, service: &str) -> Age {
         let Some(before) = self.before(environment) else {
             return Age {
                 first_seen: Some(self.today.clone()),
@@ -163,10 +185,19 @@ impl<'a> Earlier<'a> {
             };
         };
         match before.open.recall(key) {
-            Memory::Seen(day) => Age {
-                first_seen: Some(day.to_owned()),
-                new: Some(false),
-                since_first_run: day == before.environment.since,
+            Memory::Seen(text) => {
+                let day = text.trim_end_matches(OR_EARLIER);
+                Age {
+                    first_seen: Some(day.to_owned()),
+                    new: Some(false),
+                    since_first_run: day == before.environment.since || day != text,
+                }
+            }
+            // The run before could not look there.
+            Memory::NotSeen if before.environment.hid(service) => Age {
+                first_seen: Some(self.today.clone()),
+                new: None,
+                since_first_run: true,
             },
             Memory::NotSeen => Age {
                 first_seen: Some(self.today.clone()),
@@ -205,7 +236,7 @@ impl<'a> Earlier<'a> {
             runs,
             ..Trend::default()
         };
-        let mut now: Vec<BTreeSet<Key>> = vec![BTreeSet::new(); inputs.environments.len()];
+        let mut now: Vec<BTreeMap<Key, &str>> = vec![BTreeMap::new(); inputs.environments.len()];
         for offender in offenders {
             let index = inputs
                 .environments
@@ -218,7 +249,7 @@ impl<'a> Earlier<'a> {
                 offender
                     .findings
                     .iter()
-                    .map(|p| key(&p.id, &offender.address)),
+                    .map(|p| (key(&p.id, &offender.address), offender.service.as_str())),
             );
         }
         let (mut new, mut fixed, mut since) = (0, 0, None::<Timestamp>);
@@ -230,14 +261,26 @@ impl<'a> Earlier<'a> {
                     .push(format!("{name}: this is its first run"));
                 continue;
             };
-            let is = |memory: Memory<'_>, key: &Key| before.open.recall(*key) == memory;
-            new += now[index].iter().filter(|k| is(Memory::NotSeen, k)).count() as u64;
+            let (hidden, first): (Vec<_>, Vec<_>) = now[index]
+                .iter()
+                .filter(|(key, _)| before.open.recall(**key) == Memory::NotSeen)
+                .partition(|(_, service)| before.environment.hid(service));
+            new += first.len() as u64;
+            if !hidden.is_empty() {
+                trend.not_compared.push(format!(
+                    "{name}: {} where the run before could not look, so whether they are new is not known",
+                    crate::render::text::plural(hidden.len() as u64, "finding", "findings")
+                ));
+            }
             if self.places[index].blind {
                 trend.not_compared.push(format!(
                     "{name}: not everything was seen, so nothing of it counts as fixed"
                 ));
             } else if inputs.only.is_none() {
-                let gone = before.open.iter().filter(|(k, _)| !now[index].contains(k));
+                let gone = before
+                    .open
+                    .iter()
+                    .filter(|(k, _)| !now[index].contains_key(k));
                 fixed += gone.count() as u64;
             }
             trend.sampled |= before.open.is_sample();
@@ -272,6 +315,20 @@ fn run(line: &TagLine) -> TrendRun {
     }
 }
 
+/// Of which services something could not be seen.
+fn unseen(environment: &crate::plan::build::PlanEnvironment) -> BTreeSet<String> {
+    let gaps = environment.inventory.gaps.iter();
+    gaps.filter(|g| g.control == Control::Tags)
+        .map(|gap| {
+            let service = gap.operation.split(':').next().unwrap_or_default();
+            match super::weigh::is_service(service) {
+                true => service.to_owned(),
+                false => ALL.to_owned(),
+            }
+        })
+        .collect()
+}
+
 /// A digest of what the policy says, not of where it says it.
 fn policy(environment: &crate::plan::build::PlanEnvironment) -> String {
     let tree = environment.resolved.node.table();
@@ -291,10 +348,23 @@ impl TagLine {
         let today = today.to_string();
         let mut open: BTreeMap<&str, Vec<(Key, String)>> = BTreeMap::new();
         for offender in offenders {
+            let index = inputs
+                .environments
+                .iter()
+                .position(|e| e.target.environment == offender.environment);
             let keys = open.entry(&offender.environment).or_default();
             keys.extend(offender.findings.iter().map(|p| {
-                let since = p.first_seen.clone().unwrap_or_else(|| today.clone());
-                (key(&p.id, &offender.address), since)
+                let key = key(&p.id, &offender.address);
+                let mut since = p.first_seen.clone().unwrap_or_else(|| today.clone());
+                let age = index.map(|i| (i, earlier.age(i, key, &offender.service)));
+                if let Some((i, age)) = age
+                    && let Some(before) = earlier.before(i)
+                    && age.since_first_run
+                    && since != before.environment.since
+                {
+                    since.push(OR_EARLIER);
+                }
+                (key, since)
             }));
         }
         let most = MOST / inputs.environments.len().max(1);

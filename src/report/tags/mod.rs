@@ -197,7 +197,7 @@ pub struct Offender {
     pub first_seen: Option<String>,
     /// Days since then. A lower bound where `since_first_run`.
     pub age_days: Option<i64>,
-    /// The first run of all has seen it: it may be any older.
+    /// The first run of all has seen it, or the first that could look there: it may be any older.
     pub since_first_run: bool,
     /// A finding that was not there in the run before; null: not known.
     pub new: Option<bool>,

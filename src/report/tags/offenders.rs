@@ -65,7 +65,7 @@ fn offender(
     let problems: Vec<Problem> = findings
         .iter()
         .map(|finding| {
-            let age = earlier.age(one.environment, key(&finding.id, address));
+            let age = earlier.age(one.environment, key(&finding.id, address), one.service);
             since_first_run |= age.since_first_run;
             Problem {
                 id: finding.id.clone(),
@@ -83,7 +83,9 @@ fn offender(
     let first_seen = problems.iter().filter_map(|p| p.first_seen.clone()).min();
     let age_days = first_seen.as_deref().and_then(|day| {
         let day: Date = day.parse().ok()?;
-        today.since(day).ok().map(|span| i64::from(span.get_days()))
+        let days = today.since(day).ok().map(|span| i64::from(span.get_days()));
+        // A clock may have gone back since then.
+        days.map(|days| days.max(0))
     });
     let new = if problems.iter().any(|p| p.new == Some(true)) {
         Some(true)

@@ -86,16 +86,8 @@ fn offender(environment: &str, name: &str, ids: &[&str]) -> Offender {
     }
 }
 
-/// One run on a day, after the given ones; what it says, and the line that it leaves.
-fn run(
-    environments: &[PlanEnvironment],
-    history: &[TagLine],
-    day: u8,
-    mut offenders: Vec<Offender>,
-) -> (Vec<Offender>, Trend, TagLine) {
-    let now: Timestamp = format!("2026-11-{day:02}T06:00:00Z").parse().unwrap();
-    let today = now.to_zoned(jiff::tz::TimeZone::UTC).date();
-    let plan = crate::plan::build::judge(
+fn plan(environments: &[PlanEnvironment], now: Timestamp) -> Plan {
+    crate::plan::build::judge(
         environments,
         &crate::plan::build::PlanRequest {
             controls: &[Control::Tags],
@@ -107,16 +99,31 @@ fn run(
             lock: None,
             api: ApiUse::default(),
         },
-    );
-    let request = crate::audit::AuditRequest {
+    )
+}
+
+fn request() -> crate::audit::AuditRequest<'static> {
+    crate::audit::AuditRequest {
         controls: &[Control::Tags],
         only: None,
         fail_on: crate::audit::FAIL_ON,
         baseline: None,
         allow_incomplete: false,
         api: ApiUse::default(),
-    };
-    let audit = crate::audit::assemble(environments, plan.clone(), None, &request);
+    }
+}
+
+/// One run on a day, after the given ones; what it says, and the line that it leaves.
+fn run(
+    environments: &[PlanEnvironment],
+    history: &[TagLine],
+    day: u8,
+    mut offenders: Vec<Offender>,
+) -> (Vec<Offender>, Trend, TagLine) {
+    let now: Timestamp = format!("2026-11-{day:02}T06:00:00Z").parse().unwrap();
+    let today = now.to_zoned(jiff::tz::TimeZone::UTC).date();
+    let plan = plan(environments, now);
+    let audit = crate::audit::assemble(environments, plan.clone(), None, &request());
     let inputs = Inputs {
         environments,
         judged: &plan,
@@ -135,7 +142,7 @@ fn run(
             .position(|e| e.target.environment == one.environment)
             .unwrap();
         for problem in &mut one.findings {
-            let age = earlier.age(index, line::key(&problem.id, &one.address));
+            let age = earlier.age(index, line::key(&problem.id, &one.address), &one.service);
             problem.first_seen = age.first_seen;
             problem.new = age.new;
             one.since_first_run |= age.since_first_run;
@@ -149,6 +156,45 @@ fn run(
 fn first_seen(offenders: &[Offender], at: usize) -> (&str, Option<bool>) {
     let problem = &offenders[at].findings[0];
     (problem.first_seen.as_deref().unwrap_or("-"), problem.new)
+}
+
+/// What a cache of last month holds is not this month's.
+#[test]
+fn the_month_of_the_costs_is_named() {
+    let environments = environments();
+    let now: Timestamp = "2026-11-03T06:00:00Z".parse().unwrap();
+    let of = |as_of: &str| {
+        let plan = plan(&environments, now);
+        let audit = crate::audit::assemble(&environments, plan.clone(), None, &request());
+        let (report, _) = assemble(Inputs {
+            environments: &environments,
+            judged: &plan,
+            audit,
+            only: None,
+            narrowed: false,
+            costs: Some(KnownCosts {
+                entries: Vec::new(),
+                as_of: as_of.parse().unwrap(),
+            }),
+            history: &[],
+            run: "run".to_owned(),
+            now,
+        });
+        [
+            crate::render::human::tags(&report, &crate::render::Style::default()),
+            crate::render::markdown::tags(&report),
+            crate::render::html::tags::page(&report).unwrap(),
+        ]
+    };
+    for text in of("2026-10-28") {
+        assert!(text.contains("All amounts are of October 2026"), "{text}");
+        assert!(!text.contains("in an environment this month"), "{text}");
+    }
+    for text in of("2026-11-02") {
+        assert!(!text.contains("October"), "{text}");
+        // Nothing was judged, so there is nothing to draw.
+        assert!(!text.contains("<caption>By "), "{text}");
+    }
 }
 
 #[test]
@@ -198,6 +244,52 @@ fn what_was_not_seen_is_neither_fixed_nor_new_when_it_is_seen_again() {
     let (seen, trend, _) = run(&environments, &[one, two], 15, vec![a()]);
     assert_eq!(first_seen(&seen, 0), ("2026-11-01", Some(false)));
     assert_eq!((trend.new, trend.fixed), (Some(0), Some(0)));
+}
+
+#[test]
+fn what_the_run_before_could_not_look_at_is_not_new() {
+    let mut environments = environments();
+    let prod = environments
+        .iter()
+        .position(|e| e.target.environment == "prod")
+        .unwrap();
+    let a = || offender("prod", "a", &["tags.missing"]);
+    let other = || {
+        let mut b = offender("prod", "b", &["tags.missing"]);
+        b.service = "rds".to_owned();
+        b
+    };
+    let (.., one) = run(&environments, &[], 1, vec![]);
+    environments[prod].inventory.gaps.push(gap("prod"));
+    let (.., two) = run(&environments, &[one], 8, vec![]);
+    assert_eq!(two.env["prod"].unseen.iter().collect::<Vec<_>>(), ["sqs"]);
+    // Queues could not be listed, databases could.
+    environments[prod].inventory.gaps.clear();
+    let (seen, trend, three) = run(
+        &environments,
+        std::slice::from_ref(&two),
+        15,
+        vec![a(), other()],
+    );
+    assert_eq!(first_seen(&seen, 0), ("2026-11-15", None));
+    assert_eq!(first_seen(&seen, 1), ("2026-11-15", Some(true)));
+    assert!(seen[0].since_first_run && !seen[1].since_first_run);
+    assert_eq!(trend.new, Some(1));
+    let said = |t: &Trend, text: &str| t.not_compared.iter().any(|n| n.contains(text));
+    assert!(said(
+        &trend,
+        "prod: 1 finding where the run before could not look"
+    ));
+    // And it stays a lower bound.
+    let (seen, trend, _) = run(&environments, &[two.clone(), three], 22, vec![a(), other()]);
+    assert_eq!(first_seen(&seen, 0), ("2026-11-15", Some(false)));
+    assert!(seen[0].since_first_run && !seen[1].since_first_run);
+    assert_eq!((trend.new, trend.fixed), (Some(0), Some(0)));
+    // A line of an earlier version does not say where it was blind.
+    let mut old = two;
+    old.env.get_mut("prod").unwrap().unseen.clear();
+    let (seen, ..) = run(&environments, &[old], 15, vec![a(), other()]);
+    assert_eq!(first_seen(&seen, 1), ("2026-11-15", None));
 }
 
 #[test]

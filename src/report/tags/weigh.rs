@@ -6,14 +6,16 @@
 //! cost allocation tag in all environments, its share is not estimated: AWS splits costs by it.
 
 mod services;
+mod whole;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use rust_decimal::Decimal;
 
 use services::{group, of_arn, of_bill};
+use whole::spend;
 
-use super::{Basis, Inputs, Spend, SpendElsewhere, Weighed, WeighedShare};
+use super::{Basis, Inputs, Spend, Weighed, WeighedShare};
 use crate::audit::compliance::{Judged, percent};
 use crate::config::policy::TagPolicy;
 use crate::cost::{CostEntry, TagStatus};
@@ -83,14 +85,15 @@ impl Weights {
                 if let (Some(group), Some(amount)) =
                     (of_bill(&service.name), amount(&service.month_to_date))
                 {
-                    // Refunds may be more than what was spent.
-                    *spent.entry(group).or_default() += amount.max(Decimal::ZERO);
+                    *spent.entry(group).or_default() += amount;
                 }
             }
             let weights: BTreeMap<usize, Option<Decimal>> = seen
                 .into_iter()
                 .map(|(group, count)| {
                     let spent = spent.get(&group).copied().unwrap_or_default();
+                    // Refunds may be more than what was spent: nobody's share is below nothing.
+                    let spent = spent.max(Decimal::ZERO);
                     let known = !unseen.contains(&group);
                     (group, known.then(|| spent / Decimal::from(count)))
                 })
@@ -141,6 +144,11 @@ fn pools<'a>(
 
 fn amount(text: &Option<String>) -> Option<Decimal> {
     text.as_deref().and_then(|t| t.parse().ok())
+}
+
+/// Whether calls of that name are about one service, as ARNs name it.
+pub(super) fn is_service(name: &str) -> bool {
+    of_arn(name).is_some()
 }
 
 pub(super) fn cents(amount: Decimal) -> String {
@@ -322,135 +330,4 @@ fn measured(inputs: &Inputs<'_>, key: &str, share: &mut WeighedShare) {
     share.spend_compliant = Some(cents(right));
     share.spend_percent = percent(right.clamp(Decimal::ZERO, all), all);
     share.spend_basis = Some(Basis::Measured);
-}
-
-/// What all of it costs, and what no judged resource stands for.
-/// `behind`: what judged resources stand for, where that is known.
-fn spend(inputs: &Inputs<'_>, weights: &Weights, behind: Option<Decimal>) -> Spend {
-    let Some(costs) = inputs.costs.as_ref().filter(|_| weights.none.is_none()) else {
-        return Spend {
-            note: weights.none.clone(),
-            ..Spend::default()
-        };
-    };
-    let mut out = Spend {
-        as_of: Some(costs.as_of.to_string()),
-        ..Spend::default()
-    };
-    let mut total = Decimal::ZERO;
-    let mut unknown: BTreeSet<&str> = inputs
-        .environments
-        .iter()
-        .map(|e| e.target.environment.as_str())
-        .collect();
-    let judged = |index: &usize, group: usize, of: &Resource| {
-        self::group(of) == Some(group) && is_judged(inputs, *index, of)
-    };
-    let mut elsewhere: Vec<(Decimal, SpendElsewhere)> = Vec::new();
-    let mut outside: Vec<(Decimal, SpendElsewhere)> = Vec::new();
-    for (members, entry) in pools(inputs, &costs.entries) {
-        let Some(to_date) = amount(&entry.month_to_date) else {
-            continue;
-        };
-        total += to_date;
-        let name = entry.environment.clone().unwrap_or_default();
-        for index in &members {
-            unknown.remove(inputs.environments[*index].target.environment.as_str());
-        }
-        if out.currency.is_none() && !entry.currency.is_empty() {
-            out.currency = Some(entry.currency.clone());
-        }
-        if let Some(asked) = &entry.asked_at
-            && out.asked_at.as_ref().is_none_or(|oldest| asked < oldest)
-        {
-            out.asked_at = Some(asked.clone());
-        }
-        for service in &entry.by_service {
-            let Some(spent) = amount(&service.month_to_date).filter(|a| *a > Decimal::ZERO) else {
-                continue;
-            };
-            let covered = of_bill(&service.name).is_some_and(|group| {
-                members.iter().any(|index| {
-                    let resources = &inputs.environments[*index].inventory.resources;
-                    resources.iter().any(|r| judged(index, group, r))
-                })
-            });
-            if !covered {
-                let row = SpendElsewhere {
-                    name: service.name.clone(),
-                    environment: name.clone(),
-                    month_to_date: cents(spent),
-                };
-                elsewhere.push((spent, row));
-            }
-        }
-        let configured: BTreeSet<&str> = members
-            .iter()
-            .flat_map(|i| inputs.environments[*i].target.regions.iter())
-            .map(String::as_str)
-            .collect();
-        for region in &entry.by_region {
-            let spent = amount(&region.month_to_date).unwrap_or_default();
-            let looked_at = region.name == "global" || configured.contains(region.name.as_str());
-            if !looked_at && spent > Decimal::ZERO {
-                let row = SpendElsewhere {
-                    name: region.name.clone(),
-                    environment: name.clone(),
-                    month_to_date: cents(spent),
-                };
-                outside.push((spent, row));
-            }
-        }
-    }
-    let in_order = |mut rows: Vec<(Decimal, SpendElsewhere)>| {
-        rows.sort_by(|(a, x), (b, y)| {
-            (b, &x.environment, &x.name).cmp(&(a, &y.environment, &y.name))
-        });
-        rows.into_iter().map(|(_, row)| row).collect()
-    };
-    out.elsewhere = in_order(elsewhere);
-    out.regions_not_looked_at = in_order(outside);
-    let mut notes = Vec::new();
-    if unknown.is_empty() {
-        out.month_to_date = Some(cents(total));
-        out.behind_checked = behind.map(cents);
-    } else {
-        let names: Vec<&str> = unknown.into_iter().collect();
-        notes.push(format!("there is no cost data of {}", names.join(", ")));
-    }
-    let unseen: Vec<String> = weights
-        .unseen
-        .iter()
-        .map(|(service, environment)| format!("{service} in {environment}"))
-        .collect();
-    if !unseen.is_empty() {
-        notes.push(format!("{} could not be seen in full", unseen.join(", ")));
-    }
-    if !notes.is_empty() {
-        out.note = Some(format!(
-            "{}: what it is part of has no weight",
-            notes.join("; ")
-        ));
-    }
-    out
-}
-
-fn is_judged(inputs: &Inputs<'_>, index: usize, resource: &Resource) -> bool {
-    use crate::controls::{Input, Standing, standing};
-    let environment = &inputs.environments[index];
-    let Some(policy) = &environment.resolved.policies.tags else {
-        return false;
-    };
-    let input = Input {
-        resolved: &environment.resolved,
-        inventory: &environment.inventory,
-        today: crate::audit::compliance::day(inputs.judged),
-        only: None,
-        destroy: false,
-        controls: &[],
-    };
-    matches!(
-        standing(&input, resource, policy.owned_elsewhere),
-        Standing::Ours { .. } | Standing::Owned(_)
-    )
 }

@@ -73,7 +73,7 @@
     });
     tools.append(make("label", { className: "order" }, "Order", chooser));
 
-    heads.forEach((head, at) => {
+    const buttons = heads.map((head, at) => {
       const button = make("button", { type: "button", textContent: head.textContent });
       head.replaceChildren(button);
       head.setAttribute("aria-sort", "none");
@@ -81,6 +81,7 @@
         sort = { column: at, down: sort.column === at ? !sort.down : columns[at].number === true };
         arrange();
       });
+      return button;
     });
 
     function arrange() {
@@ -174,10 +175,16 @@
     addEventListener("beforeprint", () => {
       kept = page;
       page = 0;
+      // Chromium repeats a head on each sheet only if nothing in it can be clicked.
+      heads.forEach((head) => head.replaceChildren(head.textContent));
       draw(PRINTED);
       if (found.length > PRINTED) state.textContent += " The CSV has them all.";
     });
-    addEventListener("afterprint", () => { page = kept; draw(); });
+    addEventListener("afterprint", () => {
+      heads.forEach((head, at) => head.replaceChildren(buttons[at]));
+      page = kept;
+      draw();
+    });
     // A box that scrolls has to be reachable with the keyboard, one that does not should not be.
     const reach = () => {
       if (scroll.scrollWidth > scroll.clientWidth) scroll.tabIndex = 0; else scroll.removeAttribute("tabindex");
