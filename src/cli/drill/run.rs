@@ -6,6 +6,7 @@ use crate::apply::notify::{self, Notice};
 use crate::cli::context::{Interrupt, Progress};
 use crate::cli::notify::{Attempt, Notifier};
 use crate::cli::{Failure, Global, Outcome, exit};
+use crate::drill::chain::Bucket;
 use crate::drill::journal::new_run_id;
 use crate::drill::machine::{self, Finished, Request};
 use crate::drill::metrics::Publisher;
@@ -43,20 +44,7 @@ pub(super) async fn run_drills(global: &Global, args: &RunArgs) -> Outcome {
     let opened = Opened::new(global, &args.names.names)?;
     let session = &opened.session;
     let notifier = Notifier::new(&args.notify, session)?;
-    let ready = async {
-        opened.guard().await?;
-        swept(global, &opened).await
-    };
-    let (bucket, clean) = match ready.await {
-        Ok(ready) => ready,
-        Err(failure) => {
-            if let Some(notifier) = &notifier {
-                let attempt = attempt(&opened, &failure);
-                notifier.could_not_run(global, session, attempt).await;
-            }
-            return Err(failure);
-        }
-    };
+    let (bucket, clean) = ready(global, &opened, notifier.as_ref()).await?;
     let trigger = triggered_by();
     let interrupted_by = || interrupted_by(&interrupt);
     let listener = Shown(Progress::spinner(global, "drill"));
@@ -179,6 +167,30 @@ fn scope(opened: &Opened) -> String {
         .map(|(s, _)| (s.target.environment.as_str(), s.name.as_str()))
         .collect();
     format!("{names:?}")
+}
+
+/// The account guard, and the sweep. Whoever is to be notified hears of it where one of them ends the
+/// run.
+///
+/// # Errors
+/// The run must not begin.
+pub(super) async fn ready<'a>(
+    global: &Global,
+    opened: &'a Opened,
+    notifier: Option<&Notifier>,
+) -> Result<(Option<Bucket<'a>>, bool), Failure> {
+    let ready = async {
+        opened.guard().await?;
+        swept(global, opened).await
+    };
+    let ready = ready.await;
+    if let (Err(failure), Some(notifier)) = (&ready, notifier) {
+        let attempt = attempt(opened, failure);
+        notifier
+            .could_not_run(global, &opened.session, attempt)
+            .await;
+    }
+    ready
 }
 
 /// What is told of a run that ended before its first drill.

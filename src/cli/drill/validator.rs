@@ -6,8 +6,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::run::{Shown, interrupted_by, tell, view};
-use super::sweeping::swept;
+use super::run::{Shown, interrupted_by, ready, tell, view};
 use super::{Opened, RunArgs, emit_records, head, triggered_by};
 use crate::cli::context::{Interrupt, Progress};
 use crate::cli::notify::Notifier;
@@ -408,8 +407,7 @@ pub(super) async fn validate(global: &Global, args: &RunArgs) -> Outcome {
         ));
     }
     let notifier = Notifier::new(&args.notify, &opened.session)?;
-    opened.guard().await?;
-    let (bucket, clean) = swept(global, &opened).await?;
+    let (bucket, clean) = ready(global, &opened, notifier.as_ref()).await?;
     let mut looked = match &args.restore_job {
         Some(id) => Looked {
             matched: vec![look_for(tests, &specs, id).await?],
