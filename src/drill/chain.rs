@@ -6,6 +6,7 @@
 //! machines cannot give out the same number, and the chain cannot fork.
 
 mod bucket;
+mod meet;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -15,7 +16,7 @@ use serde::{Deserialize, Serialize};
 pub use bucket::Bucket;
 use bucket::Put;
 
-use super::journal::seals;
+use super::journal::{sealed_anew, seals};
 use super::record::Record;
 use crate::plan::file::write_atomically;
 
@@ -257,6 +258,16 @@ impl Chain {
         File::open(&self.folder)
             .and_then(|f| f.sync_all())
             .map_err(|e| format!("{}: {e}", self.folder.display()))
+    }
+
+    /// Notes in the journal of a run that its record has another seal now.
+    fn sealed_anew(&self, record: &Record) -> Result<(), String> {
+        let runs = self.folder.parent().map(|state| state.join("runs"));
+        match runs {
+            Some(runs) => sealed_anew(&runs, &record.run_id, &record.sha256)
+                .map_err(|e| format!("{}: {e}", runs.display())),
+            None => Ok(()),
+        }
     }
 
     /// Seals a record behind the newest one and writes it: to disk, then to the bucket.

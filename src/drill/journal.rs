@@ -346,7 +346,8 @@ pub fn seals(folder: &Path) -> Vec<(String, Option<String>, String)> {
                 .lines()
                 .filter_map(|line| serde_json::from_str(line).ok())
                 .collect();
-            let end = lines.iter().find(|line| line.event == "end")?;
+            // The last one counts: a record may have got another number.
+            let end = lines.iter().rfind(|line| line.event == "end")?;
             let seal = end.note.as_ref()?["sha256"].as_str()?;
             let sandbox = lines.iter().find_map(|line| line.draft.as_ref())?;
             (!seal.is_empty()).then(|| (run.to_owned(), sandbox.sandbox.clone(), seal.to_owned()))
@@ -354,6 +355,28 @@ pub fn seals(folder: &Path) -> Vec<(String, Option<String>, String)> {
         .collect();
     out.sort();
     out
+}
+
+/// Notes the new seal of the record of a run that is over; of a run of another machine there is no
+/// journal here.
+///
+/// # Errors
+/// The note is not on disk.
+pub fn sealed_anew(folder: &Path, run_id: &str, sha256: &str) -> std::io::Result<()> {
+    let path = folder.join(format!("drill-{run_id}.jsonl"));
+    let mut file = match File::options().append(true).open(path) {
+        Ok(file) => file,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(e) => return Err(e),
+    };
+    let line = Line {
+        note: Some(json!({"sha256": sha256, "by": "upload"})),
+        ..Line::new("end")
+    };
+    let mut text = serde_json::to_vec(&line)?;
+    text.push(b'\n');
+    file.write_all(&text)?;
+    file.sync_data()
 }
 
 /// The journal of a run that did not end, and that no process works on any more.

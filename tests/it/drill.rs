@@ -670,6 +670,54 @@ fn records_are_chained_in_the_evidence_bucket_across_machines() {
     );
 }
 
+/// A machine that could not upload goes on behind those that could.
+#[test]
+fn a_number_that_another_machine_took_is_no_broken_chain() {
+    let emulator = moto();
+    put(&emulator, "custom", &[]);
+    emulator.python("objects.py", &["bucket", "acme-evidence"]);
+    let evidence = "\n[evidence]\nenvironment = \"prod\"\nbucket = \"acme-evidence\"\n";
+    let machine = || {
+        let dir = drills(&["custom"], "");
+        let path = dir.path().join("opsctl.toml");
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, text + evidence).unwrap();
+        dir
+    };
+    let scratch = open_folder();
+    let run = |dir: &TempDir| drill(&emulator, dir.path(), scratch.path(), &["drill", "run"]);
+    let (one, two) = (machine(), machine());
+    assert_eq!(run(&one).code, 0);
+    emulator.faults(&serde_json::json!([{"service": "s3", "operation": "PutObject", "mode": "deny", "times": -1}]));
+    for _ in 0..2 {
+        assert_eq!(run(&one).code, 1, "its records stay here");
+    }
+    emulator.no_faults();
+    for _ in 0..2 {
+        assert_eq!(run(&two).code, 0);
+    }
+    let ran = run(&one);
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    let ran = run(&two);
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    for dir in [&one, &two, &machine()] {
+        let ran = drill(&emulator, dir.path(), scratch.path(), &["drill", "verify"]);
+        assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+        let args = ["drill", "list", "--format", "json"];
+        let listed = records(&drill(&emulator, dir.path(), scratch.path(), &args));
+        assert_eq!(listed.len(), 7, "{listed:?}");
+        let moved = listed
+            .iter()
+            .filter(|r| {
+                r["reasons"]
+                    .to_string()
+                    .contains("until it could be uploaded")
+            })
+            .count();
+        assert_eq!(moved, 2);
+    }
+}
+
 /// What is taken away or replaced in the bucket stays visible, whoever goes on with the chain.
 #[test]
 fn a_failed_drill_cannot_be_made_to_vanish() {
@@ -691,8 +739,9 @@ fn a_failed_drill_cannot_be_made_to_vanish() {
         let dir = machine();
         drill(&emulator, dir.path(), scratch.path(), &["drill", "verify"])
     };
+    let first = machine();
     let keys: Vec<String> = {
-        assert_eq!(run(&machine()).code, 0);
+        assert_eq!(run(&first).code, 0);
         let failing = machine();
         let policy = failing.path().join("policies/backups.toml");
         let text = std::fs::read_to_string(&policy).unwrap();
@@ -728,8 +777,11 @@ fn a_failed_drill_cannot_be_made_to_vanish() {
     let ran = verify();
     assert_eq!(ran.code, 2, "{}", ran.stdout);
     assert!(ran.stdout.contains("record 2 is missing"), "{}", ran.stdout);
+    // Whoever had records before goes on all the same.
+    let ran = run(&first);
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
     // Put where it was, by somebody who numbers anew.
-    let third = second.replace("00000002", "00000003");
+    let third = second.replace("00000002", "00000004");
     let text = emulator.python("objects.py", &["get", "acme-evidence", &third]);
     let mut record = Record::read(text.as_bytes()).unwrap();
     let previous = record.previous_sha256.clone();

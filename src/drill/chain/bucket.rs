@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
-use super::{Chain, Link, Verified, links};
+use super::{Link, Verified, links};
 use crate::cloud::CloudError;
 use crate::cloud::store::{BucketPlace, ObjectStore, read_small};
 use crate::drill::journal::{Note, noted_record, record_note};
@@ -12,16 +12,6 @@ use crate::drill::record::Record;
 
 /// No record comes near this size, in bytes.
 const MOST: usize = 4 << 20;
-
-/// How far back notes are looked at before a new record is numbered.
-const NOTES_SINCE: SignedDuration = SignedDuration::from_hours(90 * 24);
-
-/// How far the chain in the bucket reaches.
-pub(super) struct Met {
-    pub tip: Option<Link>,
-    /// The number of the next record.
-    pub next: u64,
-}
 
 /// The same chain in the evidence bucket.
 pub struct Bucket<'a> {
@@ -43,7 +33,9 @@ fn told(e: &CloudError) -> String {
 }
 
 /// By the names of notes: which run wrote which record, under which seal.
-fn noted(notes: &BTreeMap<String, Vec<String>>) -> impl Iterator<Item = (&str, u64, &str)> {
+pub(super) fn noted(
+    notes: &BTreeMap<String, Vec<String>>,
+) -> impl Iterator<Item = (&str, u64, &str)> {
     notes.iter().flat_map(|(run_id, names)| {
         let records = names.iter().filter_map(|name| noted_record(name));
         records.map(|(sequence, sha256)| (run_id.as_str(), sequence, sha256))
@@ -67,9 +59,9 @@ fn against_notes(notes: &BTreeMap<String, Vec<String>>, records: &[Record]) -> V
             newest + n
         )),
     }
+    let by_number: BTreeMap<u64, &Record> = records.iter().map(|r| (r.sequence, r)).collect();
     for (run_id, sequence, sha256) in noted(notes) {
-        let there = records.iter().find(|r| r.sequence == sequence);
-        match there {
+        match by_number.get(&sequence) {
             Some(there) if there.run_id != run_id => broken.push(format!(
                 "record {sequence} is that of run {}, and run {run_id} wrote one of this number: it was replaced",
                 there.run_id
@@ -191,7 +183,7 @@ impl Bucket<'_> {
     }
 
     /// The numbers that are there, in order.
-    async fn numbers(&self) -> Result<Vec<u64>, String> {
+    pub(super) async fn numbers(&self) -> Result<Vec<u64>, String> {
         let stem = format!("{}drill-", self.prefix);
         let listed = self
             .store
@@ -212,13 +204,13 @@ impl Bucket<'_> {
         Ok(numbers)
     }
 
-    async fn bytes(&self, sequence: u64) -> Result<Vec<u8>, String> {
+    pub(super) async fn bytes(&self, sequence: u64) -> Result<Vec<u8>, String> {
         read_small(self.store, &self.place, &self.key(sequence), MOST)
             .await
             .map_err(|e| told(&e))
     }
 
-    async fn get(&self, sequence: u64) -> Result<Record, String> {
+    pub(super) async fn get(&self, sequence: u64) -> Result<Record, String> {
         Record::read(&self.bytes(sequence).await?)
             .map_err(|e| format!("s3://{}/{}: {e}", self.place.bucket, self.key(sequence)))
     }
@@ -262,57 +254,6 @@ impl Bucket<'_> {
             .ok()?;
         let (mode, until) = head.retained?;
         Some(format!("{mode} until {until:.0}"))
-    }
-
-    /// Brings both chains to the same length: uploads what an earlier run could not, fetches what
-    /// other machines wrote. A machine without any record stays without: it goes on from the
-    /// newest one in the bucket.
-    ///
-    /// A record that is missing at the end, by its note, keeps its number: the gap stays visible.
-    pub(super) async fn meet(&self, chain: &Chain, local: &[Record]) -> Result<Met, String> {
-        let newest = self.numbers().await?.last().copied();
-        let recent = Timestamp::now() - NOTES_SINCE;
-        let notes = self.notes(Some(recent)).await?;
-        let taken = noted(&notes).map(|(_, sequence, _)| sequence).max();
-        let met = |tip: Option<Link>| Met {
-            next: tip
-                .as_ref()
-                .map_or(0, |t| t.sequence)
-                .max(taken.unwrap_or(0))
-                + 1,
-            tip,
-        };
-        let tip = match newest {
-            Some(number) => Some(Link::of(&self.get(number).await?)),
-            None => None,
-        };
-        let Some(last) = local.last() else {
-            return Ok(met(tip));
-        };
-        let reached = tip.as_ref().map_or(0, |t| t.sequence);
-        let mut tip = tip;
-        for record in local.iter().filter(|r| r.sequence > reached) {
-            let follows =
-                record.previous_sha256.as_deref() == tip.as_ref().map(|t| t.sha256.as_str());
-            if !follows {
-                return Err(format!(
-                    "the record {} on this machine does not follow number {} in s3://{}/{}: look with `opsctl drill verify`",
-                    record.run_id,
-                    record.sequence.saturating_sub(1),
-                    self.place.bucket,
-                    self.prefix
-                ));
-            }
-            match self.put(record).await {
-                Ok(()) => tip = Some(Link::of(record)),
-                Err(Put::Taken(_)) => return Err("another run took the next number".to_owned()),
-                Err(Put::Failed(e)) => return Err(e),
-            }
-        }
-        for number in last.sequence + 1..=reached {
-            chain.write(&self.get(number).await?)?;
-        }
-        Ok(met(tip))
     }
 
     /// The records that are there in order, and what is not as it was written.

@@ -1,0 +1,138 @@
+//! How the chain on this machine and the one in the evidence bucket come to the same length.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::bucket::{Bucket, Put, noted};
+use super::{Chain, Head, Link};
+use crate::drill::record::Record;
+
+/// How far back notes are looked at before a new record is numbered.
+const NOTES_SINCE: SignedDuration = SignedDuration::from_hours(90 * 24);
+
+/// How far the chain in the bucket reaches.
+pub(super) struct Met {
+    pub tip: Option<Link>,
+    /// The number of the next record.
+    pub next: u64,
+}
+
+impl Bucket<'_> {
+    /// Uploads what an earlier run could not, fetches what other machines wrote. A machine without any
+    /// record stays without: it goes on from the newest one in the bucket.
+    ///
+    /// A record that is missing at the end, by its note, keeps its number: the gap stays visible. A
+    /// record whose number another machine took while it waited for its upload gets a new one, and
+    /// says so.
+    ///
+    /// # Errors
+    /// The bucket could not be read or written, or has another record of a run than this machine.
+    pub(super) async fn meet(&self, chain: &Chain, local: &[Record]) -> Result<Met, String> {
+        let numbers = self.numbers().await?;
+        let newest = numbers.last().copied();
+        let notes = self.notes(Some(Timestamp::now() - NOTES_SINCE)).await?;
+        let taken = noted(&notes).map(|(_, sequence, _)| sequence).max();
+        let tip = match newest {
+            Some(number) => Some(Link::of(&self.get(number).await?)),
+            None => None,
+        };
+        let mut met = Met {
+            next: newest.max(taken).unwrap_or(0) + 1,
+            tip,
+        };
+        let Some(last) = local.last() else {
+            return Ok(met);
+        };
+        let reached = newest.unwrap_or(0);
+        let (shared, waiting) = self.waiting(&numbers, local, met.tip.as_ref()).await?;
+        let mut moved = false;
+        for record in waiting {
+            let mut record = record.clone();
+            let previous = met.tip.as_ref().map(|t| t.sha256.as_str());
+            // The number of one that was taken away is its own.
+            let is_anothers = |(run_id, number, _): (&str, u64, &str)| {
+                number == record.sequence && run_id != record.run_id
+            };
+            let follows = record.previous_sha256.as_deref() == previous
+                && record.sequence > met.tip.as_ref().map_or(0, |t| t.sequence)
+                && !noted(&notes).any(is_anothers);
+            if !follows {
+                moved = true;
+                // Uploaded by a run that was killed before it could say so here.
+                let there = noted(&notes).find(|(run_id, ..)| *run_id == record.run_id);
+                if let Some((_, sequence, _)) = there {
+                    chain.write(&self.get(sequence).await?)?;
+                    continue;
+                }
+                record.reasons.push(format!(
+                    "this record was number {} on its machine until it could be uploaded: another machine had taken the number",
+                    record.sequence
+                ));
+                record.seal(met.next, previous);
+            }
+            match self.put(&record).await {
+                Ok(()) => met.tip = Some(Link::of(&record)),
+                Err(Put::Taken(_)) => return Err("another run took the next number".to_owned()),
+                Err(Put::Failed(e)) => return Err(e),
+            }
+            met.next = met.next.max(record.sequence + 1);
+            if !follows {
+                chain.write(&record)?;
+                chain.sealed_anew(&record)?;
+            }
+        }
+        let from = if moved { shared } else { last.sequence };
+        // A number may be missing there.
+        let news = numbers.iter().filter(|n| (from + 1..=reached).contains(*n));
+        for number in news {
+            chain.write(&self.get(*number).await?)?;
+        }
+        if let (true, Some(newest)) = (moved, &met.tip) {
+            let after = chain.head().unwrap_or(None).and_then(|h| h.after);
+            chain.write_head(&Head {
+                newest: newest.clone(),
+                after,
+            })?;
+        }
+        Ok(met)
+    }
+
+    /// The number of the last record that both chains have, and those of this machine behind it.
+    async fn waiting<'r>(
+        &self,
+        numbers: &[u64],
+        local: &'r [Record],
+        tip: Option<&Link>,
+    ) -> Result<(u64, Vec<&'r Record>), String> {
+        let reached = tip.map_or(0, |t| t.sequence);
+        let mut waiting = Vec::new();
+        let mut shared = 0;
+        for record in local.iter().rev() {
+            let number = record.sequence;
+            if number > reached {
+                waiting.push(record);
+                continue;
+            }
+            // One that is missing there is told by `drill verify`, and stays missing.
+            if numbers.binary_search(&number).is_err()
+                || tip.is_some_and(|t| t.sha256 == record.sha256)
+            {
+                shared = number;
+                break;
+            }
+            let other = self.get(number).await?;
+            if other.sha256 == record.sha256 {
+                shared = number;
+                break;
+            }
+            if other.run_id == record.run_id {
+                return Err(format!(
+                    "number {number}, of run {}, is another one in s3://{}/{} than on this machine: look with `opsctl drill verify`",
+                    record.run_id, self.place.bucket, self.prefix
+                ));
+            }
+            waiting.push(record);
+        }
+        waiting.reverse();
+        Ok((shared, waiting))
+    }
+}
