@@ -218,8 +218,10 @@ impl Chain {
         }
         // Whoever takes a record away and puts HEAD back forgets the journal of its run.
         let runs = self.folder.parent().map(|state| state.join("runs"));
-        for (run_id, sandbox, seal) in runs.iter().flat_map(|runs| seals(runs)) {
-            if sandbox == self.sandbox && !records.iter().any(|r| r.sha256 == seal) {
+        let there: std::collections::BTreeSet<&str> =
+            records.iter().map(|r| r.sha256.as_str()).collect();
+        for (run_id, sandbox, seals) in runs.iter().flat_map(|runs| seals(runs)) {
+            if sandbox == self.sandbox && !seals.iter().any(|s| there.contains(s.as_str())) {
                 broken.push(format!(
                     "{run_id}: its journal tells of a record that is not there as it was written"
                 ));
@@ -260,12 +262,13 @@ impl Chain {
             .map_err(|e| format!("{}: {e}", self.folder.display()))
     }
 
-    /// Notes in the journal of a run that its record has another seal now.
-    fn sealed_anew(&self, record: &Record) -> Result<(), String> {
+    /// Notes in the journal that tells of a record that it gets another seal.
+    fn sealed_anew(&self, was: &str, sha256: &str) -> Result<(), String> {
         let runs = self.folder.parent().map(|state| state.join("runs"));
         match runs {
-            Some(runs) => sealed_anew(&runs, &record.run_id, &record.sha256)
-                .map_err(|e| format!("{}: {e}", runs.display())),
+            Some(runs) => {
+                sealed_anew(&runs, was, sha256).map_err(|e| format!("{}: {e}", runs.display()))
+            }
             None => Ok(()),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::driver::Driver;
+use super::driver::{Driver, Way};
 use super::pace::poll;
 use super::probe::Connection;
 use super::record::CheckRecord;
@@ -41,38 +41,39 @@ pub async fn sql_checks(
         let number = format!("check {} of {}", i + 1, checks.len());
         context.progress(&number);
         let mut tries = 1;
-        let (record, lost) = loop {
-            let (record, lost) = driver
+        let (record, way) = loop {
+            let (record, way) = driver
                 .check(connection, check, context.spec.check_timeout)
                 .await;
             // Silence has lasted for the whole time limit already.
             let silent = Duration::from_millis(record.duration_ms) > context.spec.check_timeout;
-            if !lost || tries == TRIES || silent {
-                break (record, lost);
+            if way == Way::Held || tries == TRIES || silent {
+                break (record, way);
             }
             tries += 1;
             let why = record.error.as_deref().unwrap_or_default();
             context.progress(&format!("{number} again: {why}"));
             tokio::time::sleep(poll().min(PAUSE)).await;
         };
-        if !lost {
+        if way == Way::Held {
             out.push(record);
             continue;
         }
         let why = record.error.clone().unwrap_or_default();
         let reachable = driver.ping(connection).await;
         match reachable {
-            Ok(()) => out.push(CheckRecord {
+            Ok(()) if way == Way::Lost => out.push(CheckRecord {
                 error: Some(format!(
                     "the connection was lost in each of {tries} tries, and the server answers otherwise: {why}"
                 )),
                 ..record
             }),
-            Err(_) if out.iter().any(|c| !c.passed) => {
+            _ if out.iter().any(|c| !c.passed) => {
                 out.push(record);
                 break;
             }
-            Err(now) => {
+            now => {
+                let now = now.err().unwrap_or_else(|| "it answers again".to_owned());
                 let said = tunnel.map(Tunnel::said).unwrap_or_default();
                 let passed = match out.len() {
                     0 => "none had passed before".to_owned(),

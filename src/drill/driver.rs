@@ -7,6 +7,16 @@ use super::probe::{self, CONNECT, Connection, NoValue};
 use super::record::CheckRecord;
 use super::spec::Check;
 
+/// What became of the connection of a check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    Held,
+    /// Lost while the server worked on the check.
+    Lost,
+    /// There was none.
+    Never,
+}
+
 /// A kind of database whose SQL drills speak.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Driver {
@@ -125,20 +135,20 @@ impl Driver {
                     }
                     Err(_) => last = format!("`{found}` is no number"),
                 },
-                Err(NoValue::Refused(e) | NoValue::Lost(e)) => last = e,
+                Err(NoValue::Refused(e) | NoValue::Lost(e) | NoValue::Unasked(e)) => last = e,
             }
         }
         Err(last)
     }
 
-    /// Runs one check on a connection of its own. With it whether the connection was lost, so that
-    /// the record says nothing about the data.
+    /// Runs one check on a connection of its own. With it what became of the connection: if it did not
+    /// hold, the record says nothing about the data.
     pub async fn check(
         self,
         connection: &Connection,
         check: &Check,
         limit: Duration,
-    ) -> (CheckRecord, bool) {
+    ) -> (CheckRecord, Way) {
         let began = Instant::now();
         let asked =
             tokio::time::timeout(limit + CONNECT * 2, self.ask(connection, &check.sql, limit));
@@ -151,7 +161,9 @@ impl Driver {
             });
         let (actual, held) = match &asked {
             Ok(actual) => (Some(actual), check.expectation.holds(actual)),
-            Err(NoValue::Refused(e) | NoValue::Lost(e)) => (None, Err(e.clone())),
+            Err(NoValue::Refused(e) | NoValue::Lost(e) | NoValue::Unasked(e)) => {
+                (None, Err(e.clone()))
+            }
         };
         let record = CheckRecord {
             sql: check.sql.clone(),
@@ -161,6 +173,11 @@ impl Driver {
             duration_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
             error: held.err(),
         };
-        (record, matches!(asked, Err(NoValue::Lost(_))))
+        let way = match asked {
+            Ok(_) | Err(NoValue::Refused(_)) => Way::Held,
+            Err(NoValue::Lost(_)) => Way::Lost,
+            Err(NoValue::Unasked(_)) => Way::Never,
+        };
+        (record, way)
     }
 }

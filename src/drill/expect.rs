@@ -4,6 +4,10 @@
 use std::cmp::Ordering;
 use std::fmt;
 
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+
 /// The one value that the query of a check gave, as PostgreSQL writes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Actual {
@@ -111,7 +115,7 @@ impl Expect {
         // As text, `10 days` is less than `26 hours`.
         if ordering
             && let Literal::Text(text_of) = &literal
-            && !orderly(text_of, text_of)
+            && order(text_of, text_of).is_none()
         {
             return Err(format!("`{text}`: {NOT_ORDERED}"));
         }
@@ -179,15 +183,15 @@ impl Literal {
             {
                 Ok(operator.holds(a.as_str().cmp(b)))
             }
-            (Actual::Text(a), Literal::Text(b)) if orderly(a, b) => {
-                Ok(operator.holds(a.as_str().cmp(b)))
-            }
             (Actual::Interval(_), _) => Err(format!(
                 "the query gave an interval ({actual}), which is only compared as a number: `extract(epoch from …)` gives its seconds"
             )),
-            (Actual::Text(_), Literal::Text(_)) => {
-                Err(format!("the query gave text ({actual}): {NOT_ORDERED}"))
-            }
+            (Actual::Text(a), Literal::Text(b)) => match order(a, b) {
+                Some(ordering) => Ok(operator.holds(ordering)),
+                None => Err(format!(
+                    "the query gave {actual}, compared with {b}: {NOT_ORDERED}"
+                )),
+            },
             // A text that looks like a number was written without quotes: equality is of text.
             (Actual::Text(a), Literal::Number(b))
                 if matches!(operator, Operator::Equal | Operator::NotEqual) =>
@@ -201,27 +205,51 @@ impl Literal {
     }
 }
 
-const NOT_ORDERED: &str = "`<` and `>` take a number or a date like 2026-11-22; of a length of time compare the seconds: `extract(epoch from …)`";
+const NOT_ORDERED: &str = "`<` and `>` take a number, a date like 2026-11-22, or a time with an offset on both sides or on none; of a length of time compare the seconds: `extract(epoch from …)`";
 
-/// Whether two texts are in the order of what they mean: dates and times as ISO 8601 writes them, and
-/// numbers of the same length.
-fn orderly(a: &str, b: &str) -> bool {
-    let is_date = |text: &str| {
-        let bytes = text.as_bytes();
-        let digits = |range: std::ops::Range<usize>| {
-            bytes
-                .get(range)
-                .is_some_and(|all| all.iter().all(u8::is_ascii_digit))
-        };
-        digits(0..4)
-            && digits(5..7)
-            && digits(8..10)
-            && bytes[4] == b'-'
-            && bytes[7] == b'-'
-            && bytes.get(10).is_none_or(|c| b" T".contains(c))
-    };
+/// A date or a time as ISO 8601 and PostgreSQL write it.
+enum Moment {
+    /// With its offset from UTC.
+    At(Timestamp),
+    /// By the clock on some wall.
+    Wall(DateTime),
+}
+
+impl Moment {
+    fn parse(text: &str) -> Option<Moment> {
+        // Four digits of a year and a hyphen: what else may be meant by other texts is not guessed.
+        let year = text.as_bytes().get(..4)?;
+        if !year.iter().all(u8::is_ascii_digit) || text.as_bytes().get(4) != Some(&b'-') {
+            return None;
+        }
+        let (date, time) = text.split_at_checked(10)?;
+        // `+00` and `+0530`: jiff takes both.
+        let zoned = time.ends_with('Z') || time.contains(['+', '-']);
+        match zoned {
+            true => text.parse().ok().map(Moment::At),
+            false if time.is_empty() => {
+                let date: jiff::civil::Date = date.parse().ok()?;
+                Some(Moment::Wall(date.at(0, 0, 0, 0)))
+            }
+            false => text.parse().ok().map(Moment::Wall),
+        }
+    }
+}
+
+/// The order of two texts by what they mean: times, and numbers of the same length; `None`: they have
+/// none. A time with an offset and one without have none either, but for a day: midnight in UTC.
+fn order(a: &str, b: &str) -> Option<Ordering> {
     let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    (is_date(a) && is_date(b)) || (is_digits(a) && is_digits(b) && a.len() == b.len())
+    if is_digits(a) && is_digits(b) && a.len() == b.len() {
+        return Some(a.cmp(b));
+    }
+    let utc = |at: DateTime| Some(at.to_zoned(TimeZone::UTC).ok()?.timestamp());
+    match (Moment::parse(a)?, Moment::parse(b)?) {
+        (Moment::At(a), Moment::At(b)) => Some(a.cmp(&b)),
+        (Moment::Wall(a), Moment::Wall(b)) => Some(a.cmp(&b)),
+        (Moment::At(a), Moment::Wall(day)) if b.len() == 10 => Some(a.cmp(&utc(day)?)),
+        _ => None,
+    }
 }
 
 impl Operator {
@@ -387,6 +415,25 @@ mod tests {
         assert!(holds(">= 2026-11-01", &text("10000-11-01")).is_err());
         assert_eq!(
             holds(">= 2026-11-01", &text("2026-11-01 00:00:01+00")),
+            Ok(true)
+        );
+        let late = text("2026-11-22 23:00:00+00");
+        for (expect, wanted) in [
+            (">= 2026-11-22T00:00:00Z", true),
+            ("< 2026-11-22T00:00:00Z", false),
+            ("< '2026-11-23 00:30:00+02'", false),
+            ("> '2026-11-23 00:30:00+02'", true),
+            ("< '2026-11-23 04:30:00+0530'", false),
+            (">= 2026-11-22", true),
+            ("< 2026-11-23", true),
+        ] {
+            assert_eq!(holds(expect, &late), Ok(wanted), "{expect}");
+        }
+        // Nobody says in which zone the other one is.
+        assert!(holds("< '2026-11-22 22:00:00+00'", &text("2026-11-22 15:00:00")).is_err());
+        assert!(holds("< '2026-11-22 22:00:00'", &late).is_err());
+        assert_eq!(
+            holds("< '2026-11-22 22:00:00'", &text("2026-11-22 15:00:00.5")),
             Ok(true)
         );
         assert_eq!(

@@ -334,10 +334,13 @@ impl Journal {
     }
 }
 
-/// The runs in a folder that are over, each with the sandbox that it was in and the seal of its record.
-pub fn seals(folder: &Path) -> Vec<(String, Option<String>, String)> {
+/// A run that is over: its id, the sandbox that it was in, and the seals that its record has had.
+pub type Ended = (String, Option<String>, Vec<String>);
+
+/// The runs in a folder that are over.
+pub fn seals(folder: &Path) -> Vec<Ended> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut out: Vec<(String, Option<String>, String)> = entries
+    let mut out: Vec<Ended> = entries
         .filter_map(|e| {
             let name = e.file_name().to_string_lossy().into_owned();
             let run = name.strip_prefix("drill-")?.strip_suffix(".jsonl")?;
@@ -346,29 +349,36 @@ pub fn seals(folder: &Path) -> Vec<(String, Option<String>, String)> {
                 .lines()
                 .filter_map(|line| serde_json::from_str(line).ok())
                 .collect();
-            // The last one counts: a record may have got another number.
-            let end = lines.iter().rfind(|line| line.event == "end")?;
-            let seal = end.note.as_ref()?["sha256"].as_str()?;
-            let sandbox = lines.iter().find_map(|line| line.draft.as_ref())?;
-            (!seal.is_empty()).then(|| (run.to_owned(), sandbox.sandbox.clone(), seal.to_owned()))
+            let seals: Vec<String> = lines
+                .iter()
+                .filter(|line| line.event == "end")
+                .filter_map(|line| line.note.as_ref()?["sha256"].as_str())
+                .filter(|seal| !seal.is_empty())
+                .map(str::to_owned)
+                .collect();
+            let draft = lines.iter().find_map(|line| line.draft.as_ref())?;
+            (!seals.is_empty()).then(|| (run.to_owned(), draft.sandbox.clone(), seals))
         })
         .collect();
     out.sort();
     out
 }
 
-/// Notes the new seal of the record of a run that is over; of a run of another machine there is no
-/// journal here.
+/// Notes a new seal in the journal that has the old one; a record of another machine has no journal
+/// here.
 ///
 /// # Errors
 /// The note is not on disk.
-pub fn sealed_anew(folder: &Path, run_id: &str, sha256: &str) -> std::io::Result<()> {
-    let path = folder.join(format!("drill-{run_id}.jsonl"));
-    let mut file = match File::options().append(true).open(path) {
-        Ok(file) => file,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(e) => return Err(e),
+pub fn sealed_anew(folder: &Path, was: &str, sha256: &str) -> std::io::Result<()> {
+    let all = seals(folder);
+    let Some((run_id, ..)) = all
+        .iter()
+        .find(|(.., seals)| seals.iter().any(|s| s == was))
+    else {
+        return Ok(());
     };
+    let path = folder.join(format!("drill-{run_id}.jsonl"));
+    let mut file = File::options().append(true).open(path)?;
     let line = Line {
         note: Some(json!({"sha256": sha256, "by": "upload"})),
         ..Line::new("end")

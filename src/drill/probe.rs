@@ -215,8 +215,10 @@ fn told(error: &tokio_postgres::Error) -> String {
 pub(super) enum NoValue {
     /// The server, or what is asked of a check, says no.
     Refused(String),
-    /// The connection was lost, or none was to be had: it says nothing about the data.
+    /// The connection was lost: it says nothing about the data.
     Lost(String),
+    /// None was to be had, so that nothing was asked.
+    Unasked(String),
 }
 
 impl From<&str> for NoValue {
@@ -407,7 +409,9 @@ pub(super) async fn ask(
     let options = format!(
         "-c default_transaction_read_only=on -c statement_timeout={millis} -c idle_in_transaction_session_timeout=60000"
     );
-    let client = connect(connection, &options).await.map_err(NoValue::Lost)?;
+    let client = connect(connection, &options)
+        .await
+        .map_err(NoValue::Unasked)?;
     client.batch_execute("BEGIN TRANSACTION READ ONLY").await?;
     let statement = client.prepare(sql).await?;
     let kind = match statement.columns() {

@@ -118,12 +118,12 @@ pub(super) async fn ask(
     sql: &str,
     limit: Duration,
 ) -> Result<Actual, NoValue> {
-    let mut session = connect(connection).await.map_err(NoValue::Lost)?;
+    let mut session = connect(connection).await.map_err(NoValue::Unasked)?;
     // Milliseconds there, seconds here. Sources: MySQL 8.4 manual, `max_execution_time`; MariaDB
     // documentation, `max_statement_time`.
     let time_limit = if version_of(&mut session)
         .await
-        .map_err(NoValue::Lost)?
+        .map_err(NoValue::Unasked)?
         .contains("MariaDB")
     {
         format!(

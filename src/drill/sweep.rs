@@ -176,16 +176,13 @@ async fn record_of_lost(
     why: &str,
     out: &mut Swept,
 ) -> Result<(), String> {
-    let there = match with.bucket {
-        Some(bucket) => bucket.read().await?,
-        None => Vec::new(),
+    let noted = match with.bucket {
+        Some(bucket) => bucket.has_record(&draft.run_id).await?,
+        None => false,
     };
     let (local, _) = Chain::new(with.state, None).read();
-    let written = there
-        .iter()
-        .chain(&local)
-        .chain(out.records.iter().map(|a| &a.record))
-        .any(|r| r.run_id == draft.run_id);
+    let mut known = local.iter().chain(out.records.iter().map(|a| &a.record));
+    let written = noted || known.any(|r| r.run_id == draft.run_id);
     if written {
         return Ok(());
     }
@@ -330,6 +327,12 @@ async fn finish(
         return run.end("").map_err(|e| e.to_string());
     };
     let chain = Chain::new(with.state, draft.sandbox.as_deref());
+    // It may have been uploaded before it could be written here.
+    if let Some(bucket) = with.bucket.filter(|_| draft.sandbox.is_none()) {
+        if let Err(e) = bucket.adopt(&chain, &run.run_id).await {
+            tracing::warn!("whether the record of {} was uploaded: {e}", run.run_id);
+        }
+    }
     let (records, _) = chain.read();
     let written = records.iter().find(|r| r.run_id == run.run_id);
     let sha256 = match written {

@@ -109,6 +109,7 @@ async fn make_dumps() -> Dumps {
     copy(&dump("shop", &["-Fc"], "custom").await, "custom");
     copy(&dump("shop", &["-Ft"], "tar").await, "tar");
     copy(&dump("shop", &["-Fp"], "plain").await, "plain");
+    copy(&dump("shop", &["-Fp", "--clean"], "clean").await, "clean");
     copy(
         &dump("broken", &["-Fc"], "errors-custom").await,
         "errors-custom",
@@ -267,6 +268,7 @@ fn every_form_of_dump_is_restored_and_leaves_nothing() {
         "custom",
         "tar",
         "plain",
+        "clean",
         "directory",
         "directory-tar",
         "plain-gzip",

@@ -27,9 +27,11 @@ impl Bucket<'_> {
     /// # Errors
     /// The bucket could not be read or written, or has another record of a run than this machine.
     pub(super) async fn meet(&self, chain: &Chain, local: &[Record]) -> Result<Met, String> {
+        // The notes first: whoever uploads meanwhile has a record before its note, so that no number
+        // seems to be taken away that is only new.
+        let notes = self.notes(Some(Timestamp::now() - NOTES_SINCE)).await?;
         let numbers = self.numbers().await?;
         let newest = numbers.last().copied();
-        let notes = self.notes(Some(Timestamp::now() - NOTES_SINCE)).await?;
         let taken = noted(&notes).map(|(_, sequence, _)| sequence).max();
         let tip = match newest {
             Some(number) => Some(Link::of(&self.get(number).await?)),
@@ -60,14 +62,18 @@ impl Bucket<'_> {
                 // Uploaded by a run that was killed before it could say so here.
                 let there = noted(&notes).find(|(run_id, ..)| *run_id == record.run_id);
                 if let Some((_, sequence, _)) = there {
-                    chain.write(&self.get(sequence).await?)?;
+                    let there = self.get(sequence).await?;
+                    chain.sealed_anew(&record.sha256, &there.sha256)?;
+                    chain.write(&there)?;
                     continue;
                 }
+                let was = record.sha256.clone();
                 record.reasons.push(format!(
                     "this record was number {} on its machine until it could be uploaded: another machine had taken the number",
                     record.sequence
                 ));
                 record.seal(met.next, previous);
+                chain.sealed_anew(&was, &record.sha256)?;
             }
             match self.put(&record).await {
                 Ok(()) => met.tip = Some(Link::of(&record)),
@@ -77,7 +83,6 @@ impl Bucket<'_> {
             met.next = met.next.max(record.sequence + 1);
             if !follows {
                 chain.write(&record)?;
-                chain.sealed_anew(&record)?;
             }
         }
         let from = if moved { shared } else { last.sequence };
@@ -94,6 +99,52 @@ impl Bucket<'_> {
             })?;
         }
         Ok(met)
+    }
+
+    /// Whether the record of a run is there, by its note.
+    ///
+    /// # Errors
+    /// The bucket could not be read.
+    pub async fn has_record(&self, run_id: &str) -> Result<bool, String> {
+        let notes = self.notes(Some(Timestamp::now() - NOTES_SINCE)).await?;
+        Ok(noted(&notes).any(|(run, ..)| run == run_id))
+    }
+
+    /// Writes the record of a run to this machine, where it is in the bucket and not here: the run was
+    /// killed in between.
+    ///
+    /// # Errors
+    /// The bucket could not be read, or the disk not be written.
+    pub async fn adopt(&self, chain: &Chain, run_id: &str) -> Result<(), String> {
+        if chain.path_of(run_id).exists() {
+            return Ok(());
+        }
+        let notes = self.notes(Some(Timestamp::now() - NOTES_SINCE)).await?;
+        let there = noted(&notes).find(|(run, ..)| *run == run_id);
+        let Some((_, sequence, _)) = there else {
+            return Ok(());
+        };
+        let record = self.get(sequence).await?;
+        let (local, _) = chain.read();
+        // Between the two may be records of other machines.
+        let from = local.last().map_or(sequence, |last| last.sequence + 1);
+        for number in self.numbers().await? {
+            if (from..sequence).contains(&number) {
+                chain.write(&self.get(number).await?)?;
+            }
+        }
+        chain.write(&record)?;
+        let head = chain.head().unwrap_or(None);
+        let after = match (&head, local.is_empty()) {
+            (Some(head), _) => head.after.clone(),
+            (None, true) => super::previous(&record),
+            (None, false) => None,
+        };
+        let newest = match head {
+            Some(head) if head.newest.sequence > sequence => head.newest,
+            _ => Link::of(&record),
+        };
+        chain.write_head(&Head { newest, after })
     }
 
     /// The number of the last record that both chains have, and those of this machine behind it.

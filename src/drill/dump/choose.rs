@@ -134,10 +134,12 @@ pub fn dated(
     looked_at: Timestamp,
     rpo: Option<Duration>,
 ) -> Result<(), Stop> {
-    let Ok(made_at) = made.to_zoned(TimeZone::UTC) else {
+    let latest = made
+        .to_zoned(TimeZone::UTC)
+        .and_then(|made| made.timestamp().checked_add(WEST));
+    let Ok(latest) = latest.map(to_millis) else {
         return Ok(());
     };
-    let latest = to_millis(made_at.timestamp() + WEST);
     if latest >= point.data_time {
         return Ok(());
     }
@@ -175,6 +177,7 @@ mod tests {
             "2026-11-22T10:00:00",
             "2026-11-22T00:00:00",
             "2026-11-23T00:00:00",
+            "9999-12-30T21:00:00",
         ] {
             let mut point = uploaded();
             assert_eq!(dated(&mut point, made.parse().unwrap(), now, day), Ok(()));

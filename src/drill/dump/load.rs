@@ -41,8 +41,9 @@ pub struct Load<'a> {
 ///
 /// - `SET transaction_timeout`, which pg_dump 17 and newer write, on an older server;
 /// - the comment of an extension that the server's own administrator owns;
-/// - in plain SQL, which knows no `--no-owner`: owners and grants of roles that only the old server
-///   had; in a dump of a whole cluster also roles that are there already.
+/// - in plain SQL, which knows no `--no-owner`: owners, grants, policies and user mappings of roles that
+///   only the old server had; in a dump of a whole cluster also roles that are there already;
+/// - in plain SQL of `--clean`: that what is to be dropped is not there.
 pub fn harmless(message: &str, statement: &str) -> bool {
     let statement = statement.trim_start().to_ascii_uppercase();
     let missing_role = message.starts_with("role \"") && message.ends_with("does not exist");
@@ -54,8 +55,15 @@ pub fn harmless(message: &str, statement: &str) -> bool {
             && (statement.starts_with("GRANT ")
                 || statement.starts_with("REVOKE ")
                 || statement.starts_with("ALTER DEFAULT PRIVILEGES ")
+                || statement.starts_with("CREATE POLICY ")
+                || statement.starts_with("CREATE USER MAPPING ")
                 || (statement.starts_with("ALTER ") && statement.contains(" OWNER TO "))))
         || (role_exists && statement.starts_with("CREATE ROLE "))
+        || (message.ends_with("does not exist")
+            && (statement.starts_with("DROP ")
+                || (statement.starts_with("ALTER TABLE ")
+                    && (statement.contains(" DROP CONSTRAINT ")
+                        || statement.ends_with(" DROP DEFAULT;")))))
 }
 
 /// Why a dump was not loaded.
@@ -168,7 +176,8 @@ impl Load<'_> {
 
     fn pg_restore(&self) -> Command {
         let mut command = self.client("pg_restore");
-        command.args(["--no-owner", "--no-acl", "--dbname"]);
+        // A subscription of the copy would keep its database from being dropped.
+        command.args(["--no-owner", "--no-acl", "--no-subscriptions", "--dbname"]);
         command.arg(&self.connection.database);
         if self.own {
             command.arg("--exit-on-error");

@@ -321,6 +321,8 @@ impl Statements {
                 None => whole,
             },
             "DROP" if words.get(1) == Some(&"OWNED") => true,
+            // Shared by all databases; one with a subscription cannot be dropped.
+            "CREATE" | "ALTER" | "DROP" if words.get(1) == Some(&"SUBSCRIPTION") => true,
             "CREATE" | "DROP" | "ALTER" => object(1),
             "REASSIGN" => true,
             "COMMENT" => object(2),

@@ -90,6 +90,10 @@ fn what_reaches_further_is_refused_before_psql_has_it() {
             "ALTER",
         ),
         ("DROP OWNED BY app;", "DROP"),
+        (
+            "CREATE SUBSCRIPTION s CONNECTION 'x' PUBLICATION p WITH (connect = false);",
+            "CREATE",
+        ),
         ("REASSIGN OWNED BY a TO b;", "REASSIGN"),
         ("ALTER SYSTEM SET fsync = off;", "ALTER"),
         ("CREATE TABLESPACE fast LOCATION '/x';", "CREATE"),

@@ -174,8 +174,8 @@ pub struct Noted {
 
 impl Noted {
     fn is_of(&self, target: &Target, copy: &CopySeen) -> bool {
+        // Environments share accounts and are renamed.
         self.thing.account == target.account
-            && self.thing.environment == target.environment
             && self.thing.region == copy.region
             && self.thing.kind == copy.kind
     }
