@@ -328,10 +328,10 @@ async fn finish(
     };
     let chain = Chain::new(with.state, draft.sandbox.as_deref());
     // It may have been uploaded before it could be written here.
-    if let Some(bucket) = with.bucket.filter(|_| draft.sandbox.is_none()) {
-        if let Err(e) = bucket.adopt(&chain, &run.run_id).await {
-            tracing::warn!("whether the record of {} was uploaded: {e}", run.run_id);
-        }
+    if let Some(bucket) = with.bucket.filter(|_| draft.sandbox.is_none())
+        && let Err(e) = bucket.adopt(&chain, &run.run_id).await
+    {
+        tracing::warn!("whether the record of {} was uploaded: {e}", run.run_id);
     }
     let (records, _) = chain.read();
     let written = records.iter().find(|r| r.run_id == run.run_id);
