@@ -672,6 +672,54 @@ fn records_are_chained_in_the_evidence_bucket_across_machines() {
     );
 }
 
+/// Killed between the upload of its record and the file on this machine: there is one record, not two.
+#[test]
+fn a_record_that_was_uploaded_before_a_kill_is_adopted() {
+    let emulator = moto();
+    put(&emulator, "custom", &[]);
+    emulator.python("objects.py", &["bucket", "acme-evidence"]);
+    let evidence = "\n[evidence]\nenvironment = \"prod\"\nbucket = \"acme-evidence\"\n";
+    let dir = drills(&["custom"], "");
+    let path = dir.path().join("opsctl.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text + evidence).unwrap();
+    let scratch = open_folder();
+    let opsctl = |args: &[&str]| drill(&emulator, dir.path(), scratch.path(), args);
+    let state = dir.path().join(".opsctl");
+    for before in [0, 1] {
+        for _ in 0..before {
+            assert_eq!(opsctl(&["drill", "run"]).code, 0);
+        }
+        let head = std::fs::read(state.join("evidence/HEAD")).ok();
+        let ran = opsctl(&["drill", "run", "--format", "json"]);
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        let run_id = records(&ran)[0]["run_id"].as_str().unwrap().to_owned();
+        std::fs::remove_file(state.join(format!("evidence/{run_id}.json"))).unwrap();
+        match head {
+            Some(head) => std::fs::write(state.join("evidence/HEAD"), head).unwrap(),
+            None => std::fs::remove_file(state.join("evidence/HEAD")).unwrap(),
+        }
+        let journal = state.join(format!("runs/drill-{run_id}.jsonl"));
+        let text = std::fs::read_to_string(&journal).unwrap();
+        let alive: String = text
+            .lines()
+            .filter(|l| !l.contains("\"event\":\"end\""))
+            .map(|l| format!("{l}\n"))
+            .collect();
+        assert_ne!(text, alive);
+        std::fs::write(&journal, alive).unwrap();
+        let ran = opsctl(&["drill", "gc"]);
+        assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+        let ran = opsctl(&["drill", "verify"]);
+        assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+        let listed = records(&opsctl(&["drill", "list", "--format", "json"]));
+        let same = listed.iter().filter(|r| r["run_id"] == run_id.as_str());
+        assert_eq!(same.count(), 1);
+        assert_eq!(listed.len(), 1 + 2 * before);
+        assert!(listed.iter().all(|r| r["result"] == "passed"));
+    }
+}
+
 /// A machine that could not upload goes on behind those that could.
 #[test]
 fn a_number_that_another_machine_took_is_no_broken_chain() {
