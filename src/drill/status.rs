@@ -184,9 +184,6 @@ pub async fn last_passed(
         .collect()
 }
 
-/// So many old records in a row, and those before are older still.
-const OLD_ENOUGH: u32 = 8;
-
 type Passes = BTreeMap<String, DrillPassed>;
 
 async fn in_bucket(
@@ -201,17 +198,10 @@ async fn in_bucket(
     let week = SignedDuration::from_hours(7 * 24);
     let oldest = limit.checked_sub(week).unwrap_or(Timestamp::MIN);
     let mut passes = Passes::new();
-    let mut old = 0;
     bucket
-        .newest_first(|record| {
+        .newest_since(oldest, |record| {
             note(&mut passes, asked, record);
-            let all = asked.drills.keys().all(|name| passes.contains_key(*name));
-            // One of a machine with a wrong clock is not the end.
-            old = match record.finished_at < oldest {
-                true => old + 1,
-                false => 0,
-            };
-            all || old == OLD_ENOUGH
+            asked.drills.keys().all(|name| passes.contains_key(*name))
         })
         .await?;
     Ok(Some(passes))

@@ -177,7 +177,7 @@ async fn record_of_lost(
     out: &mut Swept,
 ) -> Result<(), String> {
     let noted = match with.bucket {
-        Some(bucket) => bucket.has_record(&draft.run_id).await?,
+        Some(bucket) => bucket.number_of(&draft.run_id).await?.is_some(),
         None => false,
     };
     let (local, _) = Chain::new(with.state, None).read();

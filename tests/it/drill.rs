@@ -212,6 +212,13 @@ fn drills(names: &[&str], more: &str) -> TempDir {
     ])
 }
 
+/// A machine with the drill `custom` that keeps its records in the bucket `acme-evidence`.
+fn machine(more: &str) -> TempDir {
+    let dir = drills(&["custom"], "");
+    support::evidence(dir.path(), "acme-evidence", more);
+    dir
+}
+
 pub fn put(emulator: &Emulator, name: &str, args: &[&str]) {
     let path = dumps().path(name);
     let key = format!("{name}/2026-11-22.dump");
@@ -542,15 +549,7 @@ fn records_are_chained_in_the_evidence_bucket_across_machines() {
     let emulator = moto();
     put(&emulator, "custom", &[]);
     emulator.python("objects.py", &["bucket", "acme-evidence"]);
-    let evidence =
-        "\n[evidence]\nenvironment = \"prod\"\nbucket = \"acme-evidence\"\nprefix = \"drills/\"\n";
-    let machine = || {
-        let dir = drills(&["custom"], "");
-        let path = dir.path().join("opsctl.toml");
-        let text = std::fs::read_to_string(&path).unwrap();
-        std::fs::write(&path, text + evidence).unwrap();
-        dir
-    };
+    let machine = || machine("prefix = \"drills/\"\n");
     let scratch = open_folder();
     let (one, two) = (machine(), machine());
     for dir in [&one, &two, &one, &two] {
@@ -678,11 +677,7 @@ fn a_record_that_was_uploaded_before_a_kill_is_adopted() {
     let emulator = moto();
     put(&emulator, "custom", &[]);
     emulator.python("objects.py", &["bucket", "acme-evidence"]);
-    let evidence = "\n[evidence]\nenvironment = \"prod\"\nbucket = \"acme-evidence\"\n";
-    let dir = drills(&["custom"], "");
-    let path = dir.path().join("opsctl.toml");
-    let text = std::fs::read_to_string(&path).unwrap();
-    std::fs::write(&path, text + evidence).unwrap();
+    let dir = machine("");
     let scratch = open_folder();
     let opsctl = |args: &[&str]| drill(&emulator, dir.path(), scratch.path(), args);
     let state = dir.path().join(".opsctl");
@@ -726,14 +721,7 @@ fn a_number_that_another_machine_took_is_no_broken_chain() {
     let emulator = moto();
     put(&emulator, "custom", &[]);
     emulator.python("objects.py", &["bucket", "acme-evidence"]);
-    let evidence = "\n[evidence]\nenvironment = \"prod\"\nbucket = \"acme-evidence\"\n";
-    let machine = || {
-        let dir = drills(&["custom"], "");
-        let path = dir.path().join("opsctl.toml");
-        let text = std::fs::read_to_string(&path).unwrap();
-        std::fs::write(&path, text + evidence).unwrap();
-        dir
-    };
+    let machine = || machine("");
     let scratch = open_folder();
     let run = |dir: &TempDir| drill(&emulator, dir.path(), scratch.path(), &["drill", "run"]);
     let (one, two) = (machine(), machine());
@@ -775,14 +763,7 @@ fn a_failed_drill_cannot_be_made_to_vanish() {
     let emulator = moto();
     put(&emulator, "custom", &[]);
     emulator.python("objects.py", &["bucket", "acme-evidence"]);
-    let evidence = "\n[evidence]\nenvironment = \"prod\"\nbucket = \"acme-evidence\"\n";
-    let machine = || {
-        let dir = drills(&["custom"], "");
-        let path = dir.path().join("opsctl.toml");
-        let text = std::fs::read_to_string(&path).unwrap();
-        std::fs::write(&path, text + evidence).unwrap();
-        dir
-    };
+    let machine = || machine("");
     let scratch = open_folder();
     let run = |dir: &TempDir| drill(&emulator, dir.path(), scratch.path(), &["drill", "run"]);
     let verify = || {
@@ -1226,11 +1207,8 @@ fn that_a_drill_passed_is_published_and_found_again() {
     emulator.no_faults();
 
     // With an evidence bucket that is what counts; one that cannot be read is not an empty one.
-    let evidence = "\n[evidence]\nenvironment = \"prod\"\nbucket = \"acme-evidence\"\n";
     for dir in [&here, &elsewhere] {
-        let path = dir.path().join("opsctl.toml");
-        let text = std::fs::read_to_string(&path).unwrap();
-        std::fs::write(&path, text + evidence).unwrap();
+        support::evidence(dir.path(), "acme-evidence", "");
     }
     let ran = drill(&emulator, here.path(), scratch.path(), &["drill", "run"]);
     assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);

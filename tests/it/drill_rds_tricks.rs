@@ -301,12 +301,7 @@ fn notes_in_the_evidence_bucket_know_the_resource_id() {
     let drills = format!("{DRILL}limits = {{ timeout = \"1h\" }}\n");
     let stage = Stage::new(6, &drills, "");
     stage.moto.object("ops-evidence", "hello", b"x");
-    let path = stage.dir.path().join("opsctl.toml");
-    let mut text = std::fs::read_to_string(&path).unwrap();
-    text.push_str(
-        "\n[evidence]\nenvironment = \"prod\"\nbucket = \"ops-evidence\"\nprefix = \"evidence/\"\n",
-    );
-    std::fs::write(&path, text).unwrap();
+    support::evidence(stage.dir.path(), "ops-evidence", "prefix = \"evidence/\"\n");
     let copy = leave(&stage);
     std::fs::remove_dir_all(stage.dir.path().join(".opsctl")).unwrap();
     stage.rds(&json!({"clock": 5 * 3600}));

@@ -438,23 +438,27 @@ fn every_call_may_fail_in_every_way() {
     stage.sound();
 }
 
+/// A drill whose copy takes no tags for as long as it is being made, however slow this machine is.
+fn untagged(stage: &Stage, lost_answer: bool) -> std::process::Child {
+    stage.moto.tables(&json!({"creating": 600.0}));
+    if lost_answer {
+        stage.moto.faults(&json!([{
+            "service": "dynamodb", "operation": "RestoreTableFromBackup",
+            "mode": "answer_lost", "times": 1,
+        }, {
+            "service": "dynamodb", "operation": "ListTagsOfResource", "mode": "delay_ms",
+            "ms": 60_000, "times": -1, "resource_contains": "drill-Orders",
+        }]));
+    }
+    spawn(stage.command(&["drill", "run"]))
+}
+
 /// Kills at the one moment when a copy bears no tags yet: only its own journal can tell it.
 #[test]
 fn an_untagged_copy_is_removed_by_its_journal_only() {
     let stage = Stage::new(3, &orders("snapshot", ""));
     for lost_answer in [false, true] {
-        // As long as it is being made it takes no tags, however slow this machine is.
-        stage.moto.tables(&json!({"creating": 600.0}));
-        if lost_answer {
-            stage.moto.faults(&json!([{
-                "service": "dynamodb", "operation": "RestoreTableFromBackup",
-                "mode": "answer_lost", "times": 1,
-            }, {
-                "service": "dynamodb", "operation": "ListTagsOfResource", "mode": "delay_ms",
-                "ms": 60_000, "times": -1, "resource_contains": "drill-Orders",
-            }]));
-        }
-        let mut child = spawn(stage.command(&["drill", "run"]));
+        let mut child = untagged(&stage, lost_answer);
         let began = Instant::now();
         let there = || stage.call("list_tables", &json!({})).to_string();
         while !there().contains("drill-Orders") {
@@ -507,23 +511,9 @@ fn an_untagged_copy_is_removed_by_its_journal_only() {
 fn an_untagged_copy_of_a_lost_machine_is_known_by_its_notes() {
     let stage = Stage::new(3, &orders("snapshot", ""));
     stage.moto.object("ops-evidence", "hello", b"x");
-    let path = stage.dir.path().join("opsctl.toml");
-    let evidence =
-        "\n[evidence]\nenvironment = \"prod\"\nbucket = \"ops-evidence\"\nprefix = \"evidence/\"\n";
-    let text = std::fs::read_to_string(&path).unwrap();
-    std::fs::write(&path, text + evidence).unwrap();
+    support::evidence(stage.dir.path(), "ops-evidence", "prefix = \"evidence/\"\n");
     for lost_answer in [false, true] {
-        stage.moto.tables(&json!({"creating": 600.0}));
-        if lost_answer {
-            stage.moto.faults(&json!([{
-                "service": "dynamodb", "operation": "RestoreTableFromBackup",
-                "mode": "answer_lost", "times": 1,
-            }, {
-                "service": "dynamodb", "operation": "ListTagsOfResource", "mode": "delay_ms",
-                "ms": 60_000, "times": -1, "resource_contains": "drill-Orders",
-            }]));
-        }
-        let mut child = spawn(stage.command(&["drill", "run"]));
+        let mut child = untagged(&stage, lost_answer);
         let began = Instant::now();
         let there = || match lost_answer {
             true => stage

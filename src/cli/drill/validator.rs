@@ -372,15 +372,9 @@ async fn on_record_once(looked: &mut Looked<'_>, opened: &Opened, bucket: Option
     let (mut records, _) = Chain::new(&opened.session.state, None).read();
     if let Some(bucket) = bucket {
         let oldest = Timestamp::now() - SignedDuration::try_from(RECENT).unwrap_or_default();
-        // One that was uploaded late is not the end.
-        let mut old = 0;
-        let read = bucket.newest_first(|record| {
+        let read = bucket.newest_since(oldest, |record| {
             records.push(record.clone());
-            old = match record.finished_at < oldest {
-                true => old + 1,
-                false => 0,
-            };
-            old == 8
+            false
         });
         if let Err(e) = read.await {
             tracing::warn!("earlier records: {e}");

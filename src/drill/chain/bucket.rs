@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{Link, Verified, links};
 use crate::cloud::CloudError;
@@ -10,6 +10,11 @@ use crate::cloud::store::{BucketPlace, ObjectStore, read_small};
 use crate::drill::journal::{Note, noted_record, record_note};
 use crate::drill::record::Record;
 
+/// So many old records in a row, and those before are older still.
+const OLD_ENOUGH: u32 = 8;
+/// How far back notes are looked at where only the recent ones count: nobody pays longer than this for
+/// a copy without noticing.
+const NOTES_SINCE: SignedDuration = SignedDuration::from_hours(90 * 24);
 /// No record comes near this size, in bytes.
 const MOST: usize = 4 << 20;
 
@@ -134,6 +139,27 @@ impl Bucket<'_> {
             }
         }
         Ok(out)
+    }
+
+    /// The notes of the last 90 days.
+    ///
+    /// # Errors
+    /// See [`Bucket::notes`].
+    pub async fn recent_notes(
+        &self,
+        now: Timestamp,
+    ) -> Result<BTreeMap<String, Vec<String>>, String> {
+        self.notes(Some(now - NOTES_SINCE)).await
+    }
+
+    /// The number of a run's record, by its note.
+    ///
+    /// # Errors
+    /// See [`Bucket::notes`].
+    pub async fn number_of(&self, run_id: &str) -> Result<Option<u64>, String> {
+        let notes = self.recent_notes(Timestamp::now()).await?;
+        let found = noted(&notes).find(|(run, ..)| *run == run_id);
+        Ok(found.map(|(_, sequence, _)| sequence))
     }
 
     /// Notes that the record of a run is in the bucket: its run is over, and the chain reaches at
@@ -371,6 +397,28 @@ impl Bucket<'_> {
             }
         }
         Ok(())
+    }
+
+    /// The same back to a time, for records of which only the recent ones count.
+    ///
+    /// # Errors
+    /// See [`Bucket::newest_first`].
+    pub async fn newest_since(
+        &self,
+        oldest: Timestamp,
+        mut enough: impl FnMut(&Record) -> bool,
+    ) -> Result<(), String> {
+        let mut old = 0;
+        self.newest_first(|record| {
+            let stop = enough(record);
+            // One that was uploaded late, or by a machine with a wrong clock, is not the end.
+            old = match record.finished_at < oldest {
+                true => old + 1,
+                false => 0,
+            };
+            stop || old == OLD_ENOUGH
+        })
+        .await
     }
 
     /// All records of the bucket, in order.

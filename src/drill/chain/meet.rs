@@ -1,13 +1,10 @@
 //! How the chain on this machine and the one in the evidence bucket come to the same length.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::bucket::{Bucket, Put, noted};
 use super::{Chain, Head, Link};
 use crate::drill::record::Record;
-
-/// How far back notes are looked at before a new record is numbered.
-const NOTES_SINCE: SignedDuration = SignedDuration::from_hours(90 * 24);
 
 /// How far the chain in the bucket reaches.
 pub(super) struct Met {
@@ -29,7 +26,7 @@ impl Bucket<'_> {
     pub(super) async fn meet(&self, chain: &Chain, local: &[Record]) -> Result<Met, String> {
         // The notes first: whoever uploads meanwhile has a record before its note, so that no number
         // seems to be taken away that is only new.
-        let notes = self.notes(Some(Timestamp::now() - NOTES_SINCE)).await?;
+        let notes = self.recent_notes(Timestamp::now()).await?;
         let numbers = self.numbers().await?;
         let newest = numbers.last().copied();
         let taken = noted(&notes).map(|(_, sequence, _)| sequence).max();
@@ -101,15 +98,6 @@ impl Bucket<'_> {
         Ok(met)
     }
 
-    /// Whether the record of a run is there, by its note.
-    ///
-    /// # Errors
-    /// The bucket could not be read.
-    pub async fn has_record(&self, run_id: &str) -> Result<bool, String> {
-        let notes = self.notes(Some(Timestamp::now() - NOTES_SINCE)).await?;
-        Ok(noted(&notes).any(|(run, ..)| run == run_id))
-    }
-
     /// Writes the record of a run to this machine, where it is in the bucket and not here: the run was
     /// killed in between.
     ///
@@ -119,9 +107,7 @@ impl Bucket<'_> {
         if chain.path_of(run_id).exists() {
             return Ok(());
         }
-        let notes = self.notes(Some(Timestamp::now() - NOTES_SINCE)).await?;
-        let there = noted(&notes).find(|(run, ..)| *run == run_id);
-        let Some((_, sequence, _)) = there else {
+        let Some(sequence) = self.number_of(run_id).await? else {
             return Ok(());
         };
         let record = self.get(sequence).await?;

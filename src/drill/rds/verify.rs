@@ -15,7 +15,7 @@ use crate::drill::record::{CheckRecord, SourceRecord};
 use crate::drill::remove::ours;
 use crate::drill::scratch::Secret;
 use crate::drill::source::{Context, Stop};
-use crate::drill::tunnel::Tunnel;
+use crate::drill::tunnel::{Tunnel, reach};
 use crate::drill::way::is_the_copy;
 
 /// Tries of the call that sets the password, with a look before each.
@@ -139,25 +139,13 @@ impl Rds<'_> {
         let (host, port) = self.endpoint(context).await?;
         let connect = self.spec.connect.clone();
         let via = connect.as_ref().map(|c| c.via.clone()).unwrap_or_default();
-        let (at, at_port) = match via {
-            Via::Direct => (host.clone(), port),
-            Via::Address(address) => match address.rsplit_once(':') {
-                Some((host, port)) => (
-                    host.trim_matches(['[', ']']).to_owned(),
-                    port.parse().unwrap_or_default(),
-                ),
-                None => return Err(Stop::could_not_run(format!("`{address}` is no address"))),
-            },
-            Via::Command(command) => {
-                context.progress("opening the tunnel");
-                let tunnel = Tunnel::open(&command, &host, port)
-                    .await
-                    .map_err(Stop::could_not_run)?;
-                let port = tunnel.port;
-                self.tunnel = Some(tunnel);
-                ("127.0.0.1".to_owned(), port)
-            }
-        };
+        if matches!(via, Via::Command(_)) {
+            context.progress("opening the tunnel");
+        }
+        let (at, at_port, tunnel) = reach(&via, &host, port)
+            .await
+            .map_err(Stop::could_not_run)?;
+        self.tunnel = tunnel;
         let source = self.source.as_ref();
         let given = connect.as_ref();
         let user = given

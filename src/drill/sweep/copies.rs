@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use crate::cloud::copies::{CopyKind, CopySeen};
 use crate::cloud::{Cloud, CloudError, Target};
@@ -191,9 +191,6 @@ impl Noted {
     }
 }
 
-/// How far back notes are looked at: nobody pays longer than this for a table without noticing.
-const NOTES_SINCE: SignedDuration = SignedDuration::from_hours(90 * 24);
-
 /// The tables that runs have noted in the evidence bucket, where they left no record there. Only
 /// tables: they alone can be without tags, by which all others are found.
 ///
@@ -205,7 +202,7 @@ pub async fn noted_tables(
     known: &[String],
 ) -> Result<Vec<Noted>, String> {
     let mut out = Vec::new();
-    let runs = bucket.notes(Some(now - NOTES_SINCE)).await?;
+    let runs = bucket.recent_notes(now).await?;
     for (run_id, names) in runs.iter().filter(|(run, _)| !known.contains(run)) {
         for copy in copies_of_unfinished(names) {
             let Some(intent) = bucket.note(run_id, &intent_note(copy)).await? else {
