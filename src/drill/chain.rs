@@ -7,6 +7,8 @@
 
 mod bucket;
 mod meet;
+#[cfg(test)]
+mod tests;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -317,11 +319,6 @@ impl Chain {
         {
             tip = Some(newest);
         }
-        let after = match &head {
-            Some(head) => head.after.clone(),
-            None if local.is_none() => tip.clone(),
-            None => None,
-        };
         let mut uploaded = None;
         let mut races = 0;
         loop {
@@ -349,9 +346,12 @@ impl Chain {
                 Err(Put::Failed(e)) => upload_error = Some(e),
             }
         }
-        let after = match after {
-            Some(_) if local.is_none() => previous(&record),
-            other => other,
+        let after = match &head {
+            // The first record here goes on from the one that came last in the bucket: another
+            // machine may have written it since we looked.
+            _ if local.is_none() => previous(&record),
+            Some(head) => head.after.clone(),
+            None => None,
         };
         let path = self.write(&record)?;
         head = Some(Head {

@@ -11,12 +11,13 @@ use tempfile::TempDir;
 use crate::drill_rds::{Server, Stage};
 use crate::support::Ran;
 
-/// A tunnel that ends with its connection of a number (`exit:N`), or cuts off that one only
-/// (`drop:N`).
+/// A tunnel that ends with its connection of a number (`exit:N`), or cuts off some only (`drop:N`,
+/// `drop:N-M`).
 const TUNNEL: &str = r#"
 import os, socket, sys, threading
 listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
-how, number = sys.argv[3].split(":")
+how, numbers = sys.argv[3].split(":")
+first, last = (numbers.split("-") * 2)[:2]
 def pump(a, b):
     try:
         while data := a.recv(65536):
@@ -28,11 +29,10 @@ count = 0
 while True:
     client, _ = listener.accept()
     # The tunnel is asked once whether it is there, and that connection carries nothing.
-    first = client.recv(1, socket.MSG_PEEK)
-    if not first:
+    if not client.recv(1, socket.MSG_PEEK):
         continue
     count += 1
-    if count == int(number):
+    if int(first) <= count <= int(last):
         if how == "exit":
             print("the bastion closed the session", file=sys.stderr, flush=True)
             os._exit(255)
@@ -103,6 +103,33 @@ fn a_tunnel_that_dies_is_no_failed_backup() {
             "{record:#}"
         );
     }
+}
+
+/// The server answers before and after, but no session could be opened for the check: it was never
+/// asked, so it has not failed.
+#[test]
+fn a_check_that_was_never_asked_has_not_failed() {
+    let server = Server::start();
+    let place = TempDir::new().unwrap();
+    let (ran, record, _) = drill(&server, &place, "drop:4-6", &CHECKS);
+    assert_eq!(
+        (ran.code, &record["result"]),
+        (1, &json!("aborted")),
+        "{record:#}"
+    );
+    let reason = first_reason(&record);
+    assert!(
+        reason.contains("in check 2 of 2, and 1 of 2 checks had passed")
+            && reason.contains("it answers again"),
+        "{reason}"
+    );
+    // One fewer: the last of three tries is let in.
+    let (ran, record, _) = drill(&server, &place, "drop:4-5", &CHECKS);
+    assert_eq!(
+        (ran.code, &record["result"]),
+        (0, &json!("passed")),
+        "{record:#}"
+    );
 }
 
 #[test]

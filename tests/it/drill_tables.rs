@@ -461,9 +461,16 @@ fn an_untagged_copy_is_removed_by_its_journal_only() {
     for lost_answer in [false, true] {
         let mut child = untagged(&stage, lost_answer);
         let began = Instant::now();
-        let there = || stage.call("list_tables", &json!({})).to_string();
-        while !there().contains("drill-Orders") {
+        let there = || match lost_answer {
+            true => stage
+                .call("list_tables", &json!({}))
+                .to_string()
+                .contains("drill-Orders"),
+            false => journal_has(stage.dir.path(), "\"made\""),
+        };
+        while !there() {
             assert!(began.elapsed() < Duration::from_secs(60), "no copy");
+            std::thread::sleep(Duration::from_millis(10));
         }
         let _ = child.kill();
         let _ = child.wait();
@@ -549,6 +556,52 @@ fn an_untagged_copy_of_a_lost_machine_is_known_by_its_notes() {
         let record = support::json(&listed)["drills"][0].clone();
         assert_eq!(record["result"], "aborted", "{record:#}");
         assert_eq!(stage.opsctl(&["drill", "verify"]).code, 0);
+        stage.moto.rds(&json!({"clock": 0}));
+    }
+    stage.sound();
+}
+
+/// What one environment noted is known in all of its account, under whatever name.
+#[test]
+fn the_notes_of_an_environment_outlive_its_name() {
+    let stage = Stage::new(3, &orders("snapshot", ""));
+    stage.moto.object("ops-evidence", "hello", b"x");
+    let settings = stage.dir.path().join("opsctl.toml");
+    let one = std::fs::read_to_string(&settings).unwrap();
+    // Before `prod` in the order of names, in the same account.
+    let both =
+        one.clone() + &one[one.find("[environments.prod]").unwrap()..].replace("prod", "dev");
+    for (then, environment) in [
+        (&both, "prod"),
+        (&one.replace("prod", "staging"), "staging"),
+    ] {
+        std::fs::write(&settings, &one).unwrap();
+        support::evidence(stage.dir.path(), "ops-evidence", "prefix = \"evidence/\"\n");
+        let mut child = untagged(&stage, false);
+        let began = Instant::now();
+        while !journals(stage.dir.path())
+            .lines()
+            .any(|l| l.contains("\"event\":\"finished\"") && l.contains("\"step\":\"restore\""))
+        {
+            assert!(began.elapsed() < Duration::from_secs(60), "no copy");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let _ = child.kill();
+        let _ = child.wait();
+        stage.moto.tables(&json!({"creating": 0.0}));
+        std::fs::remove_dir_all(stage.dir.path().join(".opsctl")).unwrap();
+        let evidence = format!(
+            "{then}\n[evidence]\nenvironment = \"{environment}\"\nbucket = \"ops-evidence\"\nprefix = \"evidence/\"\n"
+        );
+        std::fs::write(&settings, evidence).unwrap();
+        let ran = stage.gc();
+        assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+        assert_eq!(stage.copies().len(), 1, "it may be alive: {}", ran.stdout);
+        assert!(ran.stdout.contains("a run may be"), "{}", ran.stdout);
+        stage.moto.rds(&json!({"clock": 5 * 3600}));
+        let ran = stage.gc();
+        assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+        stage.as_before(environment);
         stage.moto.rds(&json!({"clock": 0}));
     }
     stage.sound();

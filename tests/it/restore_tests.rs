@@ -381,6 +381,51 @@ fn a_restore_that_failed_is_a_failed_drill_and_told_once() {
     assert_eq!(again.code, 0, "{}{}", again.stdout, again.stderr);
 }
 
+/// With evidence in a bucket: what cannot be uploaded is told and goes up later, and what one machine
+/// has on record no other one tells again.
+#[test]
+fn records_of_validations_reach_the_evidence_bucket() {
+    let emulator = account();
+    let server = Server::start();
+    emulator.object("ops-evidence", "hello", b"x");
+    let machine = || {
+        let dir = drill(server.port, "");
+        support::evidence(dir.path(), "ops-evidence", "prefix = \"evidence/\"\n");
+        dir
+    };
+    let (one, two) = (machine(), machine());
+    let answered = |dir: &Path| validate(&emulator, dir, &server.password(), &[]);
+    put(&emulator, &[job("first", json!({}))]);
+    emulator
+        .faults(&json!([{"service": "s3", "operation": "PutObject", "mode": "deny", "times": -1}]));
+    let ran = answered(one.path());
+    assert_eq!(ran.code, 1, "{}{}", ran.stdout, ran.stderr);
+    assert!(ran.stdout.contains("the upload failed"), "{}", ran.stdout);
+    assert_eq!(
+        state(&emulator, "first")["ValidationStatus"],
+        "SUCCESSFUL",
+        "AWS Backup has its answer all the same"
+    );
+    emulator.no_faults();
+    let failed = json!({"Status": "FAILED", "StatusMessage": "the snapshot is corrupt", "CreatedResourceArn": null,
+        "ValidationStatus": null});
+    put(&emulator, &[job("failed", failed)]);
+    let ran = answered(one.path());
+    assert_eq!(ran.code, 2, "{}{}", ran.stdout, ran.stderr);
+    let ran = answered(two.path());
+    assert_eq!(
+        ran.code, 0,
+        "told a second time: {}{}",
+        ran.stdout, ran.stderr
+    );
+    for dir in [&one, &two] {
+        let ran = emulator.opsctl(dir.path(), &["drill", "verify"]);
+        assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+        let listed = emulator.opsctl(dir.path(), &["drill", "list", "--format", "json"]);
+        assert_eq!(json(&listed)["drills"].as_array().unwrap().len(), 2);
+    }
+}
+
 #[test]
 fn a_tunnel_that_nothing_ties_to_the_copy_is_not_asked() {
     let emulator = account();
