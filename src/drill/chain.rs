@@ -47,6 +47,9 @@ struct Head {
     /// The record in the bucket that the local chain goes on from: this machine never had it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     after: Option<Link>,
+    /// Records behind this number are being fetched from the bucket, between those that got new ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    behind: Option<u64>,
 }
 
 /// The records of one chain on disk.
@@ -312,6 +315,7 @@ impl Chain {
                 }
                 Err(e) => upload_error = Some(e),
             }
+            head = self.head().unwrap_or(None);
         }
         let mut tip = local.clone();
         if let Some(newest) = remote
@@ -354,13 +358,11 @@ impl Chain {
             None => None,
         };
         let path = self.write(&record)?;
-        head = Some(Head {
+        self.write_head(&Head {
             newest: Link::of(&record),
             after,
-        });
-        if let Some(head) = &head {
-            self.write_head(head)?;
-        }
+            behind: head.and_then(|h| h.behind),
+        })?;
         Ok(Appended {
             record,
             path,

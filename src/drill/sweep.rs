@@ -177,7 +177,7 @@ async fn record_of_lost(
     out: &mut Swept,
 ) -> Result<(), String> {
     let noted = match with.bucket {
-        Some(bucket) => bucket.number_of(&draft.run_id).await?.is_some(),
+        Some(bucket) => bucket.record_of(&draft.run_id).await?.is_some(),
         None => false,
     };
     let (local, _) = Chain::new(with.state, None).read();
@@ -331,7 +331,11 @@ async fn finish(
     if let Some(bucket) = with.bucket.filter(|_| draft.sandbox.is_none())
         && let Err(e) = bucket.adopt(&chain, &run.run_id).await
     {
-        tracing::warn!("whether the record of {} was uploaded: {e}", run.run_id);
+        // A second record of the same run would contradict the first for ever.
+        return Err(format!(
+            "whether the record of run {} was uploaded before it was killed cannot be seen, so none is written until it can: {e}",
+            run.run_id
+        ));
     }
     let (records, _) = chain.read();
     let written = records.iter().find(|r| r.run_id == run.run_id);

@@ -1,6 +1,6 @@
 //! The chain in the evidence bucket.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -15,6 +15,9 @@ const OLD_ENOUGH: u32 = 8;
 /// How far back notes are looked at where only the recent ones count: nobody pays longer than this for
 /// a copy without noticing.
 const NOTES_SINCE: SignedDuration = SignedDuration::from_hours(90 * 24);
+/// Most records without a note that are looked at for that of a killed run. A note is missing only where
+/// a run was killed, or not allowed to write it.
+const WITHOUT_NOTE: usize = 32;
 /// No record comes near this size, in bytes.
 const MOST: usize = 4 << 20;
 
@@ -152,14 +155,37 @@ impl Bucket<'_> {
         self.notes(Some(now - NOTES_SINCE)).await
     }
 
-    /// The number of a run's record, by its note.
+    /// The record of a run, if it is in the bucket. Its note tells where; a run that was killed between
+    /// the two left none, so that records without a note are looked at too.
     ///
     /// # Errors
-    /// See [`Bucket::notes`].
-    pub async fn number_of(&self, run_id: &str) -> Result<Option<u64>, String> {
+    /// The bucket could not be read.
+    pub async fn record_of(&self, run_id: &str) -> Result<Option<Record>, String> {
         let notes = self.recent_notes(Timestamp::now()).await?;
-        let found = noted(&notes).find(|(run, ..)| *run == run_id);
-        Ok(found.map(|(_, sequence, _)| sequence))
+        let numbers = self.numbers().await?;
+        self.record_among(run_id, &notes, &numbers).await
+    }
+
+    /// The same, of what has been listed.
+    pub(super) async fn record_among(
+        &self,
+        run_id: &str,
+        notes: &BTreeMap<String, Vec<String>>,
+        numbers: &[u64],
+    ) -> Result<Option<Record>, String> {
+        if let Some((_, sequence, _)) = noted(notes).find(|(run, ..)| *run == run_id) {
+            return self.get(sequence).await.map(Some);
+        }
+        let with_note: BTreeSet<u64> = noted(notes).map(|(_, sequence, _)| sequence).collect();
+        let without = numbers.iter().rev().filter(|n| !with_note.contains(n));
+        for number in without.take(WITHOUT_NOTE) {
+            let record = self.get(*number).await?;
+            if record.run_id == run_id {
+                self.note_record(&record).await;
+                return Ok(Some(record));
+            }
+        }
+        Ok(None)
     }
 
     /// Notes that the record of a run is in the bucket: its run is over, and the chain reaches at

@@ -43,7 +43,10 @@ impl Bucket<'_> {
         };
         let reached = newest.unwrap_or(0);
         let (shared, waiting) = self.waiting(&numbers, local, met.tip.as_ref()).await?;
-        let mut moved = false;
+        let head = chain.head().unwrap_or(None);
+        let after = head.as_ref().and_then(|h| h.after.clone());
+        // What a run that was killed here had not fetched.
+        let mut behind = head.as_ref().and_then(|h| h.behind);
         for record in waiting {
             let mut record = record.clone();
             let previous = met.tip.as_ref().map(|t| t.sha256.as_str());
@@ -55,11 +58,17 @@ impl Bucket<'_> {
                 && record.sequence > met.tip.as_ref().map_or(0, |t| t.sequence)
                 && !noted(&notes).any(is_anothers);
             if !follows {
-                moved = true;
+                if behind.is_none_or(|b| b > shared) {
+                    behind = Some(shared);
+                    chain.write_head(&Head {
+                        newest: head.as_ref().map_or(Link::of(last), |h| h.newest.clone()),
+                        after: after.clone(),
+                        behind,
+                    })?;
+                }
                 // Uploaded by a run that was killed before it could say so here.
-                let there = noted(&notes).find(|(run_id, ..)| *run_id == record.run_id);
-                if let Some((_, sequence, _)) = there {
-                    let there = self.get(sequence).await?;
+                let there = self.record_among(&record.run_id, &notes, &numbers).await?;
+                if let Some(there) = there {
                     chain.sealed_anew(&record.sha256, &there.sha256)?;
                     chain.write(&there)?;
                     continue;
@@ -82,17 +91,21 @@ impl Bucket<'_> {
                 chain.write(&record)?;
             }
         }
-        let from = if moved { shared } else { last.sequence };
+        let from = match behind {
+            // What was before the first record here stays away.
+            Some(behind) => behind.max(after.as_ref().map_or(0, |a| a.sequence)),
+            None => last.sequence,
+        };
         // A number may be missing there.
         let news = numbers.iter().filter(|n| (from + 1..=reached).contains(*n));
         for number in news {
             chain.write(&self.get(*number).await?)?;
         }
-        if let (true, Some(newest)) = (moved, &met.tip) {
-            let after = chain.head().unwrap_or(None).and_then(|h| h.after);
+        if let (Some(_), Some(newest)) = (behind, &met.tip) {
             chain.write_head(&Head {
                 newest: newest.clone(),
                 after,
+                behind: None,
             })?;
         }
         Ok(met)
@@ -107,10 +120,10 @@ impl Bucket<'_> {
         if chain.path_of(run_id).exists() {
             return Ok(());
         }
-        let Some(sequence) = self.number_of(run_id).await? else {
+        let Some(record) = self.record_of(run_id).await? else {
             return Ok(());
         };
-        let record = self.get(sequence).await?;
+        let sequence = record.sequence;
         let (local, _) = chain.read();
         // Between the two may be records of other machines.
         let from = local.last().map_or(sequence, |last| last.sequence + 1);
@@ -126,11 +139,15 @@ impl Bucket<'_> {
             (None, true) => super::previous(&record),
             (None, false) => None,
         };
-        let newest = match head {
-            Some(head) if head.newest.sequence > sequence => head.newest,
+        let newest = match &head {
+            Some(head) if head.newest.sequence > sequence => head.newest.clone(),
             _ => Link::of(&record),
         };
-        chain.write_head(&Head { newest, after })
+        chain.write_head(&Head {
+            newest,
+            after,
+            behind: head.and_then(|h| h.behind),
+        })
     }
 
     /// The number of the last record that both chains have, and those of this machine behind it.

@@ -10,10 +10,11 @@ use tempfile::TempDir;
 use super::*;
 use crate::cloud::store::{BucketPlace, ObjectBody, ObjectHead, ObjectStore, StoredObject};
 use crate::cloud::{CloudError, Target};
-use crate::drill::journal::{Journal, Unfinished};
+use crate::drill::journal::{Journal, Unfinished, new_run_id};
 use crate::drill::machine::draft;
 use crate::drill::record::Trigger;
 use crate::drill::spec::Spec;
+use crate::drill::sweep::{Sweep, sweep};
 
 /// A bucket in memory that lets another machine work between any two calls, and refuses on demand.
 #[derive(Default)]
@@ -24,6 +25,9 @@ struct Shelf {
     other: Mutex<Option<(usize, PathBuf)>>,
     /// Uploads are refused.
     closed: AtomicBool,
+    /// The run that calls is killed after so many calls; 0: it is not.
+    kill_after: AtomicUsize,
+    killed: tokio::sync::Notify,
 }
 
 struct Body(Option<Vec<u8>>);
@@ -47,6 +51,10 @@ fn refused(code: &str) -> CloudError {
 impl Shelf {
     async fn called(&self) {
         let calls = self.calls.fetch_add(1, Ordering::SeqCst) + 1;
+        if calls == self.kill_after.load(Ordering::SeqCst) {
+            self.killed.notify_one();
+            std::future::pending::<()>().await;
+        }
         let due = {
             let mut other = self.other.lock().unwrap();
             match &*other {
@@ -83,10 +91,14 @@ impl Shelf {
     async fn holds(&self, state: &Path, context: &str) {
         let chain = Chain::new(state, None);
         let local = chain.verify();
-        assert_eq!(local.broken, Vec::<String>::new(), "{context}");
+        assert_eq!(local.broken, Vec::<String>::new(), "here: {context}");
         let (records, _) = chain.read();
         let bucket = self.bucket().verify(&records).await.unwrap();
-        assert_eq!(bucket.broken, Vec::<String>::new(), "{context}");
+        assert_eq!(
+            bucket.broken,
+            Vec::<String>::new(),
+            "in the bucket: {context}"
+        );
         assert_eq!(bucket.waiting, Vec::<String>::new(), "{context}");
     }
 }
@@ -183,9 +195,12 @@ fn record(run_id: &str) -> Record {
 
 /// A run of a machine, with its journal.
 async fn append(state: &Path, shelf: &Shelf) -> Appended {
-    let run_id = crate::drill::journal::new_run_id();
-    let record = record(&run_id);
-    let journal = Journal::begin(&state.join("runs"), &run_id, &record).unwrap();
+    append_as(&new_run_id(), state, shelf).await
+}
+
+async fn append_as(run_id: &str, state: &Path, shelf: &Shelf) -> Appended {
+    let record = record(run_id);
+    let journal = Journal::begin(&state.join("runs"), run_id, &record).unwrap();
     let appended = Chain::new(state, None)
         .append(record, Some(&shelf.bucket()))
         .await
@@ -263,21 +278,15 @@ async fn the_record_of_a_swept_run_may_be_numbered_anew() {
     let shelf = Shelf::default();
     append(one.path(), &shelf).await;
     let runs = one.path().join("runs");
-    drop(
-        Journal::begin(
-            &runs,
-            "20261122T000000Z-000001",
-            &record("20261122T000000Z-000001"),
-        )
-        .unwrap(),
-    );
+    let (killed, sweeping) = (new_run_id(), new_run_id());
+    drop(Journal::begin(&runs, &killed, &record(&killed)).unwrap());
     let (mut dead, _) = Unfinished::find(&runs);
     assert_eq!(dead.len(), 1);
     shelf.closed.store(true, Ordering::SeqCst);
     let chain = Chain::new(one.path(), None);
     // The record of what a sweep did has an id of its own, and the journal of the dead run its seal.
     let swept = chain
-        .append(record("20261122T000000Z-000002"), Some(&shelf.bucket()))
+        .append(record(&sweeping), Some(&shelf.bucket()))
         .await
         .unwrap();
     assert!(swept.upload_error.is_some());
@@ -290,10 +299,7 @@ async fn the_record_of_a_swept_run_may_be_numbered_anew() {
         shelf.holds(state, "after the sweep").await;
     }
     let (records, _) = chain.read();
-    let moved = records
-        .iter()
-        .find(|r| r.run_id == "20261122T000000Z-000002")
-        .unwrap();
+    let moved = records.iter().find(|r| r.run_id == sweeping).unwrap();
     assert_ne!(moved.sha256, swept.record.sha256);
     // Whoever takes it away from this machine is found out by the journal.
     std::fs::remove_file(chain.path_of(&moved.run_id)).unwrap();
@@ -326,4 +332,112 @@ async fn old_records_between_recent_ones_are_not_the_end() {
         .unwrap();
     // Seven old ones in a row are passed over.
     assert!(seen.contains(&10) && seen.contains(&2), "{seen:?}");
+}
+
+/// What a machine may go through.
+#[derive(Debug, Clone, Copy)]
+enum Move {
+    Run,
+    /// Nothing can be uploaded.
+    Closed,
+    /// Killed after so many calls of the run.
+    Killed(usize),
+    /// All its files are gone.
+    Lost,
+}
+
+/// Finishes what killed runs began, as each run does first.
+async fn swept(state: &Path, shelf: &Shelf) {
+    let bucket = shelf.bucket();
+    let swept = sweep(&Sweep {
+        state,
+        bucket: Some(&bucket),
+        resolve: &|_, _| None,
+        cloud: None,
+        places: &[],
+        dry_run: false,
+        progress: &|_| {},
+    })
+    .await;
+    assert_eq!(swept.trouble, Vec::<String>::new());
+}
+
+/// What becomes of one move: the run that it began.
+async fn moved(what: Move, state: &Path, shelf: &Shelf) -> Option<String> {
+    match what {
+        Move::Lost => {
+            std::fs::remove_dir_all(state).unwrap();
+            return None;
+        }
+        Move::Closed => shelf.closed.store(true, Ordering::SeqCst),
+        Move::Run | Move::Killed(_) => {}
+    }
+    swept(state, shelf).await;
+    let run_id = new_run_id();
+    let run = append_as(&run_id, state, shelf);
+    match what {
+        Move::Killed(calls) => {
+            shelf.calls.store(0, Ordering::SeqCst);
+            shelf.kill_after.store(calls, Ordering::SeqCst);
+            tokio::select! {
+                biased;
+                _ = run => {}
+                () = shelf.killed.notified() => {}
+            }
+            shelf.kill_after.store(0, Ordering::SeqCst);
+        }
+        _ => {
+            run.await;
+        }
+    }
+    shelf.closed.store(false, Ordering::SeqCst);
+    Some(run_id)
+}
+
+/// Whatever machines have gone through, in the end there is one chain, and each run is in it once.
+#[tokio::test]
+async fn machines_that_are_killed_cut_off_and_lost_share_one_chain() {
+    let seeds = std::env::var("OPSCTL_TEST_SEEDS").map_or(60, |n| n.parse().unwrap());
+    for seed in 0..seeds {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let folder = TempDir::new().unwrap();
+        let machines: Vec<PathBuf> = (0..3).map(|m| folder.path().join(m.to_string())).collect();
+        let shelf = Shelf::default();
+        let mut said = format!("seed {seed}:");
+        let mut known: Vec<Vec<String>> = vec![Vec::new(); machines.len()];
+        for _ in 0..std::env::var("MOVES").map_or(8, |n| n.parse().unwrap()) {
+            let machine = random.usize(..machines.len());
+            let what = match random.u32(..12) {
+                0..4 => Move::Run,
+                4..7 => Move::Closed,
+                7..11 => Move::Killed(random.usize(1..12)),
+                _ => Move::Lost,
+            };
+            said.push_str(&format!(" {machine} {what:?},"));
+            std::fs::create_dir_all(&machines[machine]).unwrap();
+            match moved(what, &machines[machine], &shelf).await {
+                Some(run) => known[machine].push(run),
+                None => known[machine].clear(),
+            }
+        }
+        for _ in 0..2 {
+            for (machine, state) in machines.iter().enumerate() {
+                known[machine].extend(moved(Move::Run, state, &shelf).await);
+            }
+        }
+        for state in &machines {
+            shelf.holds(state, &said).await;
+        }
+        let (records, _) = shelf.bucket().look().await.unwrap();
+        let mut runs: Vec<&str> = records.iter().map(|r| r.run_id.as_str()).collect();
+        runs.sort_unstable();
+        let twice: Vec<_> = runs.windows(2).filter(|w| w[0] == w[1]).collect();
+        assert!(twice.is_empty(), "{said} {twice:?}");
+        for run in known.iter().flatten() {
+            assert!(
+                runs.binary_search(&run.as_str()).is_ok(),
+                "{said} {run} is nowhere"
+            );
+        }
+    }
 }
