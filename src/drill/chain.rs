@@ -249,6 +249,13 @@ impl Chain {
         Ok(file)
     }
 
+    async fn locked(&self) -> Result<File, String> {
+        let chain = self.clone();
+        tokio::task::spawn_blocking(move || chain.lock())
+            .await
+            .map_err(|e| e.to_string())?
+    }
+
     fn write(&self, record: &Record) -> Result<PathBuf, String> {
         let path = self.path_of(&record.run_id);
         write_atomically(&path, record.text().as_bytes())
@@ -287,10 +294,7 @@ impl Chain {
         mut record: Record,
         bucket: Option<&Bucket<'_>>,
     ) -> Result<Appended, String> {
-        let chain = self.clone();
-        let _lock = tokio::task::spawn_blocking(move || chain.lock())
-            .await
-            .map_err(|e| e.to_string())??;
+        let _lock = self.locked().await?;
         let (records, _) = self.read();
         let mut head = self.head().unwrap_or(None);
         let mut upload_error = None;
@@ -310,11 +314,12 @@ impl Chain {
                 Ok(met) => {
                     remote = met.tip;
                     next = met.next;
-                    let (records, _) = self.read();
-                    local = records.last().map(Link::of).or(local);
                 }
                 Err(e) => upload_error = Some(e),
             }
+            // It may have got some way before it failed.
+            let (records, _) = self.read();
+            local = records.last().map(Link::of).or(local);
             head = self.head().unwrap_or(None);
         }
         let mut tip = local.clone();

@@ -42,11 +42,13 @@ impl Bucket<'_> {
             return Ok(met);
         };
         let reached = newest.unwrap_or(0);
-        let (shared, waiting) = self.waiting(&numbers, local, met.tip.as_ref()).await?;
         let head = chain.head().unwrap_or(None);
         let after = head.as_ref().and_then(|h| h.after.clone());
-        // What a run that was killed here had not fetched.
+        // Where a run that was killed or cut off here had not come to the end.
         let mut behind = head.as_ref().and_then(|h| h.behind);
+        let (shared, waiting) = self
+            .waiting(&numbers, local, met.tip.as_ref(), behind)
+            .await?;
         for record in waiting {
             let mut record = record.clone();
             let previous = met.tip.as_ref().map(|t| t.sha256.as_str());
@@ -123,24 +125,23 @@ impl Bucket<'_> {
         let Some(record) = self.record_of(run_id).await? else {
             return Ok(());
         };
-        let sequence = record.sequence;
+        let _lock = chain.locked().await?;
         let (local, _) = chain.read();
-        // Between the two may be records of other machines.
-        let from = local.last().map_or(sequence, |last| last.sequence + 1);
-        for number in self.numbers().await? {
-            if (from..sequence).contains(&number) {
-                chain.write(&self.get(number).await?)?;
-            }
+        // Where this machine has records, those between belong here too, and its own may have to move.
+        if !local.is_empty() {
+            self.meet(chain, &local).await?;
+        }
+        if chain.path_of(run_id).exists() {
+            return Ok(());
         }
         chain.write(&record)?;
         let head = chain.head().unwrap_or(None);
-        let after = match (&head, local.is_empty()) {
-            (Some(head), _) => head.after.clone(),
-            (None, true) => super::previous(&record),
-            (None, false) => None,
+        let after = match &head {
+            Some(head) => head.after.clone(),
+            None => super::previous(&record),
         };
         let newest = match &head {
-            Some(head) if head.newest.sequence > sequence => head.newest.clone(),
+            Some(head) if head.newest.sequence > record.sequence => head.newest.clone(),
             _ => Link::of(&record),
         };
         chain.write_head(&Head {
@@ -150,12 +151,14 @@ impl Bucket<'_> {
         })
     }
 
-    /// The number of the last record that both chains have, and those of this machine behind it.
+    /// The number of the last record that both chains have, and those of this machine behind it; with
+    /// `behind` what lies after that number is no chain yet, and all of it is held against the bucket.
     async fn waiting<'r>(
         &self,
         numbers: &[u64],
         local: &'r [Record],
         tip: Option<&Link>,
+        behind: Option<u64>,
     ) -> Result<(u64, Vec<&'r Record>), String> {
         let reached = tip.map_or(0, |t| t.sequence);
         let mut waiting = Vec::new();
@@ -167,17 +170,20 @@ impl Bucket<'_> {
                 continue;
             }
             // One that is missing there is told by `drill verify`, and stays missing.
-            if numbers.binary_search(&number).is_err()
+            let other = match numbers.binary_search(&number).is_err()
                 || tip.is_some_and(|t| t.sha256 == record.sha256)
             {
-                shared = number;
-                break;
-            }
-            let other = self.get(number).await?;
-            if other.sha256 == record.sha256 {
-                shared = number;
-                break;
-            }
+                true => None,
+                false => Some(self.get(number).await?),
+            };
+            let other = other.filter(|other| other.sha256 != record.sha256);
+            let Some(other) = other else {
+                shared = shared.max(number);
+                if behind.is_none_or(|behind| number <= behind) {
+                    break;
+                }
+                continue;
+            };
             if other.run_id == record.run_id {
                 return Err(format!(
                     "number {number}, of run {}, is another one in s3://{}/{} than on this machine: look with `opsctl drill verify`",
