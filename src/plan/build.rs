@@ -208,7 +208,7 @@ fn one_writer_each(changes: &mut Vec<Change>) -> Vec<String> {
 }
 
 /// Takes the gaps that the workspace accepts off the list, and says which and until when.
-fn accept(
+pub fn accept(
     gaps: &mut Vec<Gap>,
     accepted: &BTreeMap<String, AcceptUnobserved>,
     today: Date,

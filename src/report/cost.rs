@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::cloud::ApiUse;
 use crate::cost::CostEntry;
 use crate::inventory::Gap;
-use crate::plan::ScopeEntry;
+use crate::plan::{Accepted, ScopeEntry};
 
 /// The report, as `--format json` prints it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -24,6 +24,8 @@ pub struct CostReport {
     pub project: String,
     pub scope: Vec<ScopeEntry>,
     pub unobserved: Vec<Gap>,
+    #[serde(default)]
+    pub accepted_unobserved: Vec<Accepted>,
     pub api: ApiUse,
     /// The day whose data it is; null: nothing is known.
     pub as_of: Option<String>,

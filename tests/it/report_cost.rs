@@ -144,6 +144,18 @@ fn without_being_told_to_nothing_is_asked_and_unknown_stays_unknown() {
         }
     }
     assert_eq!(with(&["--allow-incomplete"]).code, 0);
+    // Accepted until a date: said all the same, and still not known.
+    let settings = dir.path().join("opsctl.toml");
+    let text = std::fs::read_to_string(&settings).unwrap();
+    let accepted = "[accept_unobserved.no-costs]\noperation = \"ce:GetCostAndUsage\"\n\
+        reason = \"ticket OPS-12\"\nuntil = \"2999-12-31\"\n";
+    std::fs::write(&settings, format!("{text}\n{accepted}")).unwrap();
+    for format in ["html", "markdown", "table", "json"] {
+        let ran = with(&["--format", format]);
+        assert_eq!(ran.code, 0, "{format}: {}", ran.stderr);
+        assert!(ran.stdout.contains("OPS-12"), "{format}: {}", ran.stdout);
+    }
+    std::fs::write(&settings, text).unwrap();
     assert_eq!(calls.load(Ordering::SeqCst), 0, "somebody was asked");
     // Told to, it asks, and says that it could not.
     assert_eq!(with(&["--ask", "--timeout", "1s"]).code, 1);

@@ -12,6 +12,7 @@ use crate::cloud::Target;
 use crate::inventory::Gap;
 use crate::model::Control;
 use crate::plan::ScopeEntry;
+use crate::plan::build::accept;
 use crate::render;
 use crate::report::cost::CostReport;
 
@@ -57,11 +58,12 @@ pub async fn run(global: &Global, args: &CostReportArgs) -> Outcome {
             unknown.join(", ")
         ));
     }
-    let blind = !unknown.is_empty() || !report.unobserved.is_empty();
-    Ok(match blind && !args.allow_incomplete {
-        true => exit::BLIND,
-        false => exit::OK,
-    })
+    Ok(
+        match !report.unobserved.is_empty() && !args.allow_incomplete {
+            true => exit::BLIND,
+            false => exit::OK,
+        },
+    )
 }
 
 async fn look(
@@ -97,6 +99,7 @@ async fn look(
             })
             .collect(),
         unobserved: Vec::new(),
+        accepted_unobserved: Vec::new(),
         api: session.cloud.meter().snapshot(),
         as_of: None,
         cost: Vec::new(),
@@ -121,6 +124,10 @@ async fn look(
     } else if let Some(known) = audit_cost::known(global, session, &environments, now).await? {
         let day = known.as_of;
         report.cost = known.audit.entries;
+        // What was never asked beyond the sums is no gap of this report.
+        let of_unknown = |gap: &Gap| report.unknown().contains(&gap.environment.as_str());
+        let gaps = known.audit.gaps.into_iter();
+        report.unobserved = gaps.filter(of_unknown).collect();
         report.as_of = Some(day.to_string());
         if day != today {
             report
@@ -128,19 +135,6 @@ async fn look(
                 .push(format!("the newest answers are of {day}"));
         }
     } else {
-        // An entry and a gap for each, so that every format says of whom nothing is known.
-        report.unobserved = environments
-            .iter()
-            .map(|(target, _)| Gap {
-                environment: target.environment.clone(),
-                account: target.account.clone(),
-                region: "global".to_owned(),
-                control: Control::Cost,
-                operation: "ce:GetCostAndUsage".to_owned(),
-                resource: None,
-                error: crate::cost::NOTHING_ASKED.to_owned(),
-            })
-            .collect();
         report.cost = environments
             .iter()
             .map(|(target, resolved)| crate::cost::CostEntry {
@@ -158,6 +152,23 @@ async fn look(
             })
             .collect();
     }
+    // So that every format says of whom nothing is known.
+    for (target, _) in &environments {
+        let name = target.environment.as_str();
+        let told = report.unobserved.iter().any(|g| g.environment == name);
+        if !told && report.unknown().contains(&name) {
+            report.unobserved.push(Gap {
+                environment: target.environment.clone(),
+                account: target.account.clone(),
+                region: "global".to_owned(),
+                control: Control::Cost,
+                operation: "ce:GetCostAndUsage".to_owned(),
+                resource: None,
+                error: crate::cost::NOTHING_ASKED.to_owned(),
+            });
+        }
+    }
+    report.accepted_unobserved = accept(&mut report.unobserved, &session.accepted(), today);
     report.api = session.cloud.meter().snapshot();
     Ok(report)
 }

@@ -41,7 +41,6 @@ struct Section {
 /// # Errors
 /// See [`super::page`].
 pub fn page(report: &CostReport) -> Result<String, String> {
-    let unknown = report.unknown();
     let all = whole(&report.cost);
     let mut sections = Vec::new();
     if let Some(entry) = all {
@@ -68,7 +67,7 @@ pub fn page(report: &CostReport) -> Result<String, String> {
             text: day.clone(),
         });
     }
-    let mut gaps: Vec<String> = report
+    let gaps: Vec<String> = report
         .unobserved
         .iter()
         .map(|g| {
@@ -78,12 +77,6 @@ pub fn page(report: &CostReport) -> Result<String, String> {
             )
         })
         .collect();
-    let silent: Vec<String> = unknown
-        .iter()
-        .map(|name| format!("{name}: nothing is known; `opsctl audit cost` asks"))
-        .filter(|_| report.unobserved.is_empty())
-        .collect();
-    gaps.extend(silent);
     let mut command = "opsctl report cost --format html".to_owned();
     if let Some(name) = &report.sandbox {
         command.push_str(&format!(" --sandbox {name}"));
@@ -112,6 +105,7 @@ pub fn page(report: &CostReport) -> Result<String, String> {
     };
     let body = context! {
         gaps => gaps,
+        accepted => super::accepted(&report.accepted_unobserved),
         sections => sections,
         notes => report.notes.iter().map(|n| sentence(n)).collect::<Vec<_>>(),
         closing => closing(&report.cost, &report.generated_at, &report.api),

@@ -51,6 +51,15 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::text::escape;
+use crate::plan::Accepted;
+
+/// The accepted blind spots that hide something in this run, each in a line.
+fn accepted(spots: &[Accepted]) -> Vec<String> {
+    let hiding = spots.iter().filter(|a| a.gaps > 0);
+    hiding
+        .map(|a| format!("{}: {} (accepted until {})", a.operation, a.reason, a.until))
+        .collect()
+}
 
 const STYLE: &str = concat!(
     include_str!("templates/style.css"),

@@ -92,9 +92,7 @@ pub fn page(report: &TagReport) -> Result<String, String> {
         without_policy => report.not_looked_at.environments_without_policy,
         left_alone => left_alone(report),
         elsewhere => elsewhere(report),
-        accepted => report.accepted_unobserved.iter().filter(|a| a.gaps > 0).map(|a| {
-            format!("{}: {} (accepted until {})", a.operation, a.reason, a.until)
-        }).collect::<Vec<_>>(),
+        accepted => super::accepted(&report.accepted_unobserved),
         notes => report.notes,
         all => (!report.resources.is_empty()).then(|| all(report)),
         terms => terms(report),

@@ -63,7 +63,12 @@ pub fn cost(entries: &[CostEntry], generated_at: &str, api: &ApiUse, style: &Sty
 pub fn cost_report(report: &CostReport, style: &Style) -> String {
     let mut out = cost(&report.cost, &report.generated_at, &report.api, style);
     let mut lines = Lines::default();
-    unobserved(&Context::new(style), &mut lines, &report.unobserved, &[]);
+    unobserved(
+        &Context::new(style),
+        &mut lines,
+        &report.unobserved,
+        &report.accepted_unobserved,
+    );
     out.push_str(&lines.finish());
     out
 }

@@ -21,7 +21,12 @@ const MOST_ROWS: usize = 25;
 /// The same with what could not be seen.
 pub fn cost_report(report: &CostReport) -> String {
     let mut out = String::new();
-    unobserved(&mut out, &report.unobserved, &[], MOST_ROWS);
+    unobserved(
+        &mut out,
+        &report.unobserved,
+        &report.accepted_unobserved,
+        MOST_ROWS,
+    );
     out.push_str(&cost(&report.cost, &report.generated_at, &report.api));
     out
 }
