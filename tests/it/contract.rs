@@ -425,7 +425,7 @@ pub fn aws(emulator: &Emulator) -> AwsCloud {
     AwsCloud::new(Settings {
         endpoint_url: Some(emulator.url()),
         concurrency: 8,
-        timeout: Duration::from_secs(20),
+        timeout: Duration::from_secs(120),
         profile_override: None,
     })
 }

@@ -158,6 +158,6 @@ fn without_being_told_to_nothing_is_asked_and_unknown_stays_unknown() {
     std::fs::write(&settings, text).unwrap();
     assert_eq!(calls.load(Ordering::SeqCst), 0, "somebody was asked");
     // Told to, it asks, and says that it could not.
-    assert_eq!(with(&["--ask", "--timeout", "1s"]).code, 1);
+    assert_eq!(with(&["--ask", "--timeout", "30s"]).code, 1);
     assert!(calls.load(Ordering::SeqCst) > 0);
 }
