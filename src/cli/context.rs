@@ -52,6 +52,8 @@ impl Interrupt {
             };
             loop {
                 let code = tokio::select! {
+                    // Where both have come before this could run, the second SIGINT is not one.
+                    biased;
                     _ = int.recv() => exit::INTERRUPTED,
                     _ = term.recv() => exit::TERMINATED,
                 };

@@ -231,7 +231,13 @@ impl Journal {
     pub fn begin(folder: &Path, run_id: &str, draft: &Record) -> std::io::Result<Journal> {
         std::fs::create_dir_all(folder)?;
         let path = folder.join(format!("drill-{run_id}.jsonl"));
-        let file = File::options().create_new(true).append(true).open(&path)?;
+        // Under another name until it is locked and its first line stands: a sweep must not take it for
+        // that of a dead run.
+        let begun = tempfile::Builder::new()
+            .prefix(".begin-")
+            .tempfile_in(folder)?
+            .into_temp_path();
+        let file = File::options().append(true).open(&begun)?;
         file.try_lock().map_err(|e| match e {
             TryLockError::WouldBlock => std::io::Error::other("the journal is locked"),
             TryLockError::Error(e) => e,
@@ -248,6 +254,9 @@ impl Journal {
             note: Some(json!({"pid": std::process::id()})),
             ..Line::new("begin")
         })?;
+        begun
+            .persist_noclobber(&journal.path)
+            .map_err(|e| e.error)?;
         // The name of the file must survive a crash as well as its content.
         File::open(folder)?.sync_all()?;
         Ok(journal)

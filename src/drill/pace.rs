@@ -7,7 +7,7 @@ use std::time::Duration;
 const POLL: Duration = Duration::from_secs(15);
 /// So many looks without a trace of a copy, after it was asked for, mean that there is none: a new
 /// name can be unknown to the service for a while.
-const LOOKS: u32 = 8;
+pub const LOOKS: u32 = 8;
 const VARIABLE: &str = "OPSCTL_DRILL_POLL";
 
 /// Between two looks; `OPSCTL_DRILL_POLL` (`"500ms"`) sets another pace for emulators.

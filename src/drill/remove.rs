@@ -381,13 +381,18 @@ fn refused(mut out: Removed, claim: &Claim, copy: &CopySeen, why: &[String]) -> 
     )))
 }
 
+/// By how much two times of AWS, each cut to its second, may seem further apart than they are, and as
+/// much again.
+const WHOLE_SECONDS: Duration = Duration::from_secs(2);
+
 /// Long enough after the intent that what was asked for is there, if it ever will be.
 fn settled(claim: &Claim, now: Timestamp) -> bool {
     if matches!(claim.proof, Proof::TagsOnly) {
         return true;
     }
-    // Without its sign: a clock that was put back must not keep anybody waiting.
-    now.duration_since(claim.intent).unsigned_abs() >= settle()
+    // Without its sign: a clock that was put back must not keep anybody waiting. AWS tells its time in
+    // whole seconds: the two readings may lie one second less apart than they seem.
+    now.duration_since(claim.intent).unsigned_abs() >= settle() + WHOLE_SECONDS
 }
 
 #[cfg(test)]

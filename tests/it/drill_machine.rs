@@ -176,7 +176,12 @@ struct Ended {
 }
 
 async fn go(fake: Fake, cancel_after: Option<Duration>, state: &Path) -> Ended {
-    let spec = spec();
+    // A lock that a process of another test holds until it has started is not that of this run.
+    static RUNS: AtomicU32 = AtomicU32::new(0);
+    let spec = Spec {
+        source: format!("s3-dump:bucket/{}", RUNS.fetch_add(1, Ordering::SeqCst)),
+        ..spec()
+    };
     let (made, cleaned) = (Arc::clone(&fake.made), Arc::clone(&fake.cleaned));
     let cancel = CancellationToken::new();
     if let Some(after) = cancel_after {

@@ -175,7 +175,7 @@ impl Server {
         loop {
             match Driver::MySql.ping(&self.connection(PASSWORD)).await {
                 Ok(()) => return,
-                Err(e) if began.elapsed() > Duration::from_secs(60) => {
+                Err(e) if began.elapsed() > Duration::from_secs(180) => {
                     let log = std::fs::read_to_string(self._folder.path().join("log"));
                     panic!("{e}: {}", log.unwrap_or_default())
                 }
@@ -273,7 +273,7 @@ async fn checks_give_one_value_and_change_nothing() {
     let began = Instant::now();
     let slow = check(&server, "select sleep(30)", ">= 0", 1).await;
     assert!(!slow.passed, "{slow:?}");
-    assert!(began.elapsed() < Duration::from_secs(15), "{slow:?}");
+    assert!(began.elapsed() < Duration::from_secs(29), "{slow:?}");
 
     let refused = Driver::MySql.ping(&server.connection("wrong")).await;
     let refused = refused.unwrap_err();

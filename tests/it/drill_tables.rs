@@ -23,7 +23,7 @@ struct Stage {
 
 const CHECKS: &str = "[[backups.drill.orders.check]]\nitems_within = \"0%\"\n\
     [[backups.drill.orders.check]]\nsample = 50\n\
-    [[backups.drill.orders.check]]\nnewest = { attribute = \"created_at\", max_age = \"1h\" }\n";
+    [[backups.drill.orders.check]]\nnewest = { attribute = \"created_at\", max_age = \"1d\" }\n";
 
 fn orders(method: &str, more: &str) -> String {
     format!(
@@ -145,7 +145,7 @@ fn one_copy_comes_and_goes_among_forty_tables() {
         let stage = Stage::new(41, &orders(method, ""));
         stage
             .moto
-            .tables(&json!({"creating": 2.0, "deleting": 20.0, "unseen": 1}));
+            .tables(&json!({"creating": 2.0, "deleting": 600.0, "unseen": 1}));
         let child = spawn(stage.command(&["drill", "run", "--format", "json"]));
         let began = Instant::now();
         let mut most = 0;
@@ -157,6 +157,7 @@ fn one_copy_comes_and_goes_among_forty_tables() {
                 .into_iter()
                 .find(|c| c["Tags"].as_array().is_some_and(|t| !t.is_empty()));
         }
+        stage.moto.tables(&json!({"deleting": 0.0}));
         let ran = ended(child);
         assert_eq!(ran.code, 0, "{method}: {}{}", ran.stdout, ran.stderr);
         let copy = tagged.expect("the copy is seen with its tags");
@@ -365,19 +366,35 @@ fn killed_at_random_moments_and_swept() {
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     let whole = began.elapsed();
     let mut left_something = 0;
-    for n in 0..20 {
+    // Twenty at any time of a run, and some of which it is certain that there is a copy.
+    for n in 0..26 {
+        let held = n >= 20;
+        if held {
+            stage.moto.tables(&json!({"creating": 600.0}));
+        }
+        let known = journals(stage.dir.path()).matches("\"made\"").count();
         let mut child = spawn(stage.command(&["drill", "run"]));
-        let share = (f64::from(n) + fastrand::f64()) / 20.0;
+        let share = (f64::from(n % 20) + fastrand::f64()) / 20.0;
+        if held {
+            let began = Instant::now();
+            while journals(stage.dir.path()).matches("\"made\"").count() == known {
+                assert!(began.elapsed() < Duration::from_secs(60), "no copy");
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        }
         std::thread::sleep(whole.mul_f64(share));
         let _ = child.kill();
         let _ = child.wait();
         left_something += usize::from(!stage.copies().is_empty());
+        if held {
+            stage.moto.tables(&json!({"creating": 0.0}));
+        }
         let ran = stage.gc();
         assert_eq!(ran.code, 0, "{n}: {}{}", ran.stdout, ran.stderr);
         stage.as_before(&format!("kill {n} after {share:.2} of a run"));
     }
     assert!(
-        left_something > 3,
+        left_something > 5,
         "only {left_something} kills were in time"
     );
     stage.sound();
@@ -646,7 +663,7 @@ fn tricks_delete_nothing() {
     // A killed run; then its copy is deleted by hand, and another table takes the name: one that was
     // made, and one that was restored from the same backup.
     for restored in [false, true] {
-        stage.moto.tables(&json!({"creating": 2.0}));
+        stage.moto.tables(&json!({"creating": 600.0}));
         let _ = std::fs::remove_dir_all(stage.dir.path().join(".opsctl/runs"));
         let mut child = spawn(stage.command(&["drill", "run"]));
         let began = Instant::now();
@@ -715,13 +732,13 @@ fn tricks_delete_nothing() {
 }
 
 fn journal_has(dir: &Path, text: &str) -> bool {
-    dir.join(".opsctl/runs").is_dir() && journal(dir).contains(text)
+    journals(dir).contains(text)
 }
 
 #[test]
 fn two_drills_at_once_and_an_interrupt() {
     let stage = Stage::new(2, &orders("snapshot", ""));
-    stage.moto.tables(&json!({"creating": 3.0}));
+    stage.moto.tables(&json!({"creating": 600.0}));
     let first = spawn(stage.command(&["drill", "run", "--format", "json"]));
     let began = Instant::now();
     while stage.copies().is_empty() {
@@ -734,16 +751,25 @@ fn two_drills_at_once_and_an_interrupt() {
     let here = stage.opsctl(&["drill", "run"]);
     assert_eq!(here.code, 1);
     assert!(here.stderr.contains("another drill of"), "{}", here.stderr);
+    stage.moto.tables(&json!({"creating": 0.0}));
     let ran = ended(first);
     assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
     stage.as_before("two at once");
 
+    stage.moto.tables(&json!({"creating": 600.0}));
     let child = spawn(stage.command(&["drill", "run", "--format", "json"]));
-    while stage.copies().is_empty() {}
+    let began = Instant::now();
+    while stage.copies().is_empty() {
+        assert!(
+            began.elapsed() < Duration::from_secs(60),
+            "no copy appeared"
+        );
+    }
     Command::new("kill")
         .args(["-INT", &child.id().to_string()])
         .status()
         .unwrap();
+    stage.moto.tables(&json!({"creating": 0.0}));
     let ran = ended(child);
     assert_eq!(ran.code, 130, "{}{}", ran.stdout, ran.stderr);
     assert_eq!(support::json(&ran)["drills"][0]["cleanup"]["deleted"], true);

@@ -41,6 +41,14 @@ fn script(name: &str) -> PathBuf {
 }
 
 fn start(build: impl Fn(u16, &Path) -> Command, patience: Duration) -> Emulator {
+    // Somebody else may take the port before the emulator does.
+    (0..5)
+        .find_map(|_| try_start(&build, patience))
+        .expect("the emulator did not start")
+}
+
+/// `None` if the emulator ended at once, with its log on stderr.
+fn try_start(build: impl Fn(u16, &Path) -> Command, patience: Duration) -> Option<Emulator> {
     let folder = TempDir::new().expect("a temporary folder");
     let port = TcpListener::bind("127.0.0.1:0")
         .and_then(|l| l.local_addr())
@@ -53,23 +61,33 @@ fn start(build: impl Fn(u16, &Path) -> Command, patience: Duration) -> Emulator 
         .stderr(log)
         .spawn()
         .expect("the emulator starts");
-    let emulator = Emulator {
+    let mut emulator = Emulator {
         controls: None,
         child,
         port,
         folder,
     };
     let started = Instant::now();
-    while TcpStream::connect(("127.0.0.1", port)).is_err() {
-        let log = emulator.folder.path().join("emulator.log");
+    loop {
+        let answers = TcpStream::connect(("127.0.0.1", port)).is_ok();
+        let log = || {
+            let log = emulator.folder.path().join("emulator.log");
+            std::fs::read_to_string(log).unwrap_or_default()
+        };
+        let said = log();
+        if let Some(status) = emulator.child.try_wait().expect("its state") {
+            eprintln!("the emulator ended: {status}\n{said}");
+            return None;
+        }
+        if answers {
+            return Some(emulator);
+        }
         assert!(
             started.elapsed() < patience,
-            "the emulator did not start:\n{}",
-            std::fs::read_to_string(log).unwrap_or_default()
+            "the emulator did not start:\n{said}"
         );
         std::thread::sleep(Duration::from_millis(50));
     }
-    emulator
 }
 
 /// A Python script of `tests/emulators` that needs no emulator; its standard output.
@@ -97,7 +115,7 @@ pub fn moto() -> Emulator {
                 .arg(folder.join("requests.jsonl"));
             command
         },
-        Duration::from_secs(60),
+        Duration::from_secs(180),
     )
 }
 
@@ -112,7 +130,7 @@ pub fn ministack() -> Emulator {
                 .current_dir(folder);
             command
         },
-        Duration::from_secs(60),
+        Duration::from_secs(180),
     )
 }
 
@@ -130,7 +148,7 @@ pub fn localstack() -> Option<Emulator> {
                 .current_dir(folder);
             command
         },
-        Duration::from_secs(120),
+        Duration::from_secs(240),
     ))
 }
 

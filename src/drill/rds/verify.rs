@@ -25,6 +25,8 @@ const TRIES: u32 = 6;
 const STEADY: u32 = 2;
 /// How long a copy may refuse connections after it is available.
 const PATIENCE: Duration = Duration::from_secs(180);
+/// Least such time, however fast the polling: an instance sets its new password in its own time.
+const AT_LEAST: Duration = Duration::from_secs(6);
 
 impl Rds<'_> {
     pub(super) async fn checked(
@@ -177,7 +179,7 @@ impl Rds<'_> {
         connection: &Connection,
     ) -> Result<(), Stop> {
         let began = Instant::now();
-        let patience = PATIENCE.min(settle() + settle() / 2);
+        let patience = PATIENCE.min(settle() + settle() / 2).max(AT_LEAST);
         loop {
             let why = match driver.ping(connection).await {
                 Ok(()) => return Ok(()),
