@@ -27,13 +27,15 @@ class Moto:
         self.endpoint, self.record = f"http://127.0.0.1:{port}", record
         self.process = subprocess.Popen([sys.executable, "-B", str(HERE / "moto_aws.py"), str(port), "--record", str(record)],
                                         env=os.environ | {"MOTO_ALLOW_NONEXISTENT_REGION": "0"})
-        for _ in range(300):
+        for _ in range(1800):
             try:
                 self.door("GET", "calls")
                 break
             except (urllib.error.URLError, ConnectionError):
                 assert self.process.poll() is None, "the server did not start"
                 time.sleep(0.1)
+        else:
+            raise AssertionError("the server does not answer")
         self.aws = Clients(self.endpoint, REGION, ACCOUNT)
 
     def door(self, method, name, body=None):

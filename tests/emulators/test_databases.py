@@ -80,8 +80,9 @@ def test_times_of_backups(moto, rds):
     snapshot = rds.describe_db_snapshots(DBSnapshotIdentifier="s")["DBSnapshots"][0]
     assert snapshot["SnapshotDatabaseTime"] <= snapshot["SnapshotCreateTime"]
     settings(moto, clock=3600)
-    latest = one(rds)["LatestRestorableTime"]
-    assert latest == one(rds)["LatestRestorableTime"] and latest.minute % 5 == 0 and latest.second == 0
+    looks = [one(rds)["LatestRestorableTime"] for _ in range(3)]
+    latest = looks[1]  # every five minutes it moves between two looks
+    assert latest in (looks[0], looks[2]) and latest.minute % 5 == 0 and latest.second == 0
     rds.create_db_instance(DBInstanceIdentifier="without", BackupRetentionPeriod=0, **ONE)
     assert "LatestRestorableTime" not in one(rds, "without")
 

@@ -42,7 +42,7 @@ def test_budgets_come_back_normalised(budgets):
     make(budgets, CostFilters={"TagKeyValue": ["user:team$core"]}, CostTypes={"IncludeCredit": False})
     found = seen(budgets)
     assert found["BudgetLimit"] == {"Amount": "1200.0", "Unit": "USD"}
-    assert found["TimePeriod"]["End"].astimezone(datetime.UTC).date() == datetime.date(2087, 6, 15) and found["TimePeriod"]["Start"].day == 1
+    assert found["TimePeriod"]["End"].astimezone(datetime.UTC).date() == datetime.date(2087, 6, 15) and found["TimePeriod"]["Start"].astimezone(datetime.UTC).day == 1
     assert found["CostTypes"]["IncludeTax"] and not found["CostTypes"]["IncludeCredit"] and not found["CostTypes"]["UseBlended"]
     assert found["HealthStatus"]["Status"] == "HEALTHY" and found["CalculatedSpend"]["ActualSpend"]["Amount"] == "0.0"
 

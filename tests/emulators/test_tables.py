@@ -48,18 +48,18 @@ def test_a_copy_is_as_it_was_asked_for(dynamodb):
 
 
 def test_a_copy_takes_its_time(dynamodb, moto):
-    moto.door("POST", "tables", {"creating": 0.5, "deleting": 0.5})
+    moto.door("POST", "tables", {"creating": 3600, "deleting": 3600})
     arn = restore(dynamodb)["TableArn"]
     assert seen(dynamodb, "copy")["TableStatus"] == "CREATING" and seen(dynamodb, "copy")["RestoreSummary"]["RestoreInProgress"]
     refused("ResourceInUseException", dynamodb.delete_table, TableName="copy")
     refused("ResourceInUseException", dynamodb.tag_resource, ResourceArn=arn, Tags=[{"Key": "a", "Value": "b"}])
     refused("ResourceNotFoundException", dynamodb.scan, TableName="copy")
-    time.sleep(0.6)
+    moto.door("POST", "tables", {"creating": 0})
     assert dynamodb.scan(TableName="copy", Select="COUNT")["Count"] == 20
     dynamodb.tag_resource(ResourceArn=arn, Tags=[{"Key": "a", "Value": "b"}])
     dynamodb.delete_table(TableName="copy")
     assert seen(dynamodb, "copy")["TableStatus"] == "DELETING"
-    time.sleep(0.6)
+    moto.door("POST", "tables", {"deleting": 0})
     refused("ResourceNotFoundException", dynamodb.describe_table, TableName="copy")
     moto.door("DELETE", "tables")
 

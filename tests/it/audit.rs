@@ -96,6 +96,7 @@ fn every_scenario_is_valid_by_the_schema_and_adds_up() {
 /// Every change of a plan is a finding at the same address, and a fixed account has none of them.
 #[test]
 fn what_a_plan_would_change_is_found_and_gone_after_an_apply() {
+    crate::support::not_over_midnight();
     for scenario in SCENARIOS {
         let dir = TempDir::new().unwrap();
         let at = |args: &[&str]| {
@@ -148,6 +149,7 @@ fn what_a_plan_would_change_is_found_and_gone_after_an_apply() {
 
 #[test]
 fn the_command_of_a_finding_fixes_it_and_nothing_else() {
+    crate::support::not_over_midnight();
     let dir = TempDir::new().unwrap();
     let audit = || -> Audit {
         let ran = opsctl(dir.path(), &["audit", "--sandbox", "--format", "json"]);

@@ -30,6 +30,7 @@ fn audit(dir: &std::path::Path, scenario: &str, more: &[&str]) -> Ran {
 
 #[test]
 fn every_scenario_has_amounts_that_add_up() {
+    crate::support::not_over_midnight();
     for scenario in SCENARIOS {
         let dir = project(&[]);
         let first = audit(dir.path(), scenario, &["--format", "json"]);
@@ -74,6 +75,7 @@ fn every_scenario_has_amounts_that_add_up() {
 
 #[test]
 fn the_price_is_told_before_and_after() {
+    crate::support::not_over_midnight();
     let dir = project(&[]);
     let before = opsctl(
         dir.path(),
@@ -106,6 +108,7 @@ fn the_price_is_told_before_and_after() {
 
 #[test]
 fn two_processes_at_once_pay_once() {
+    crate::support::not_over_midnight();
     let dir = project(&[]);
     let alone = project(&[]);
     let args = ["audit", "cost", "--sandbox", "findash", "--format", "json"];

@@ -2,7 +2,6 @@
 
 #![cfg(feature = "mysql")]
 
-use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -124,11 +123,7 @@ impl Server {
             more.push(format!("--ssl-key={}", key.display()));
             more.push(format!("--ssl-cert={}", cert.display()));
         }
-        let port = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
+        let port = crate::emulator::free_port();
         let log = std::fs::File::create(folder.path().join("log")).unwrap();
         let child = Command::new(program("mariadbd"))
             .args([

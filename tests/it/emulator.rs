@@ -5,6 +5,7 @@
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -40,6 +41,20 @@ fn script(name: &str) -> PathBuf {
         .join(name)
 }
 
+/// A port that no other test of this process is given, below those that the kernel hands out: nobody
+/// takes it before a slow program binds it.
+pub fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let block = u16::try_from(std::process::id() % 12).unwrap_or_default();
+    for _ in 0..1000 {
+        let port = 20_000 + block * 1000 + NEXT.fetch_add(1, Ordering::SeqCst) % 1000;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+    panic!("no port is free");
+}
+
 fn start(build: impl Fn(u16, &Path) -> Command, patience: Duration) -> Emulator {
     // Somebody else may take the port before the emulator does.
     (0..5)
@@ -50,10 +65,7 @@ fn start(build: impl Fn(u16, &Path) -> Command, patience: Duration) -> Emulator 
 /// `None` if the emulator ended at once, with its log on stderr.
 fn try_start(build: impl Fn(u16, &Path) -> Command, patience: Duration) -> Option<Emulator> {
     let folder = TempDir::new().expect("a temporary folder");
-    let port = TcpListener::bind("127.0.0.1:0")
-        .and_then(|l| l.local_addr())
-        .expect("a free port")
-        .port();
+    let port = free_port();
     let log = std::fs::File::create(folder.path().join("emulator.log")).expect("a log");
     let child = build(port, folder.path())
         .stdin(Stdio::null())

@@ -24,6 +24,7 @@ fn area<'a>(document: &'a Value, id: &str) -> &'a Value {
 
 #[test]
 fn the_numbers_are_those_of_the_other_commands() {
+    crate::support::not_over_midnight();
     let dir = TempDir::new().expect("a folder");
     for scenario in ["findash", "dartsyn", "acme", "medtrack", "burst"] {
         let sandbox = ["--sandbox", scenario, "--format", "json"];
@@ -110,6 +111,7 @@ fn the_numbers_are_those_of_the_other_commands() {
 
 #[test]
 fn it_remembers_and_says_what_has_changed() {
+    crate::support::not_over_midnight();
     let dir = TempDir::new().expect("a folder");
     let sandbox = ["--sandbox", "findash", "--format", "json"];
     let first = json(&report(dir.path(), &sandbox));

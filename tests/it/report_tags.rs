@@ -358,6 +358,7 @@ fn the_one_command_fixes_and_the_next_report_says_so() {
 /// Where AWS splits costs by a key, the share is what it says, and not an estimate.
 #[test]
 fn a_key_that_is_a_dimension_of_cost_is_measured() {
+    crate::support::not_over_midnight();
     let dir = TempDir::new().unwrap();
     let audit = ["audit", "cost", "--sandbox", "dartsyn", "--format", "json"];
     let cost = parse(&opsctl(dir.path(), &audit));

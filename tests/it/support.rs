@@ -112,6 +112,16 @@ pub fn targets(loaded: &Loaded) -> Vec<(Target, String)> {
         .collect()
 }
 
+/// Waits for the next day if this one is about to end: what things cost today is another question
+/// tomorrow.
+pub fn not_over_midnight() {
+    let now = jiff::Zoned::now().with_time_zone(jiff::tz::TimeZone::UTC);
+    let left = 86_400 - (i64::from(now.hour()) * 60 + i64::from(now.minute())) * 60;
+    if left <= 180 {
+        std::thread::sleep(std::time::Duration::from_secs(left.unsigned_abs() + 1));
+    }
+}
+
 pub const NOW: &str = "2026-11-22T08:00:00Z";
 
 /// Observes and plans tags and lifecycle rules, as the command line does.

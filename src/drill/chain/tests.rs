@@ -389,7 +389,7 @@ async fn swept(state: &Path, shelf: &Shelf) -> Vec<String> {
 }
 
 /// What becomes of one move: the run that it began, if it came to that.
-async fn moved(what: Move, state: &Path, shelf: &Shelf) -> Option<String> {
+async fn moved(what: Move, run_id: &str, state: &Path, shelf: &Shelf) -> Option<String> {
     shelf.calls.store(0, Ordering::SeqCst);
     match what {
         Move::Lost => {
@@ -404,13 +404,12 @@ async fn moved(what: Move, state: &Path, shelf: &Shelf) -> Option<String> {
             shelf.cut_at.store(call, Ordering::SeqCst);
         }
     }
-    let run_id = new_run_id();
     let run = async {
         let trouble = swept(state, shelf).await;
         if matches!(what, Move::Run) {
             assert_eq!(trouble, Vec::<String>::new());
         }
-        append_as(&run_id, state, shelf).await;
+        append_as(run_id, state, shelf).await;
     };
     tokio::select! {
         biased;
@@ -421,7 +420,7 @@ async fn moved(what: Move, state: &Path, shelf: &Shelf) -> Option<String> {
     shelf.cut_at.store(0, Ordering::SeqCst);
     shelf.closed.store(false, Ordering::SeqCst);
     let begun = state.join(format!("runs/drill-{run_id}.jsonl")).exists();
-    begun.then_some(run_id)
+    begun.then(|| run_id.to_owned())
 }
 
 /// Whatever machines have gone through, in the end there is one chain, and each run is in it once.
@@ -435,6 +434,12 @@ async fn machines_that_are_killed_cut_off_and_lost_share_one_chain() {
         let machines: Vec<PathBuf> = (0..3).map(|m| folder.path().join(m.to_string())).collect();
         let shelf = Shelf::default();
         let mut said = format!("seed {seed}:");
+        // In an order of their own, so that a seed says everything.
+        let day = jiff::Timestamp::now()
+            .strftime("%Y%m%dT000000Z")
+            .to_string();
+        let mut runs = fastrand::Rng::with_seed(seed);
+        let mut run_id = || format!("{day}-{:06x}", runs.u32(..0x100_0000));
         let mut known: Vec<Vec<String>> = vec![Vec::new(); machines.len()];
         for _ in 0..6 {
             let machine = random.usize(..machines.len());
@@ -447,14 +452,14 @@ async fn machines_that_are_killed_cut_off_and_lost_share_one_chain() {
             };
             said.push_str(&format!(" {machine} {what:?},"));
             std::fs::create_dir_all(&machines[machine]).unwrap();
-            match moved(what, &machines[machine], &shelf).await {
+            match moved(what, &run_id(), &machines[machine], &shelf).await {
                 Some(run) => known[machine].push(run),
                 None => known[machine].clear(),
             }
         }
         for _ in 0..2 {
             for (machine, state) in machines.iter().enumerate() {
-                known[machine].extend(moved(Move::Run, state, &shelf).await);
+                known[machine].extend(moved(Move::Run, &run_id(), state, &shelf).await);
             }
         }
         for state in &machines {
