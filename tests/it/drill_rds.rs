@@ -241,14 +241,20 @@ impl Stage {
         (ran, records[0].clone())
     }
 
-    /// The journals of all runs, one after the other.
-    pub fn journals(&self) -> String {
+    /// The journals of all runs.
+    pub fn journals(&self) -> Vec<String> {
         let folder = self.dir.path().join(".opsctl/runs");
         let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
         entries
             .filter(|e| e.path().extension().is_some_and(|x| x == "jsonl"))
-            .filter_map(|e| std::fs::read_to_string(e.path()).ok())
+            .map(|e| std::fs::read_to_string(e.path()).unwrap_or_default())
             .collect()
+    }
+
+    /// How many lines of all journals are of such an event.
+    fn events(&self, name: &str) -> usize {
+        let event = format!("\"event\":\"{name}\"");
+        self.journals().concat().matches(&event).count()
     }
 
     pub fn records(&self) -> Vec<Value> {
@@ -607,11 +613,11 @@ fn killed_at_twenty_moments_and_swept() {
         if held {
             stage.rds(&json!({"states": vec!["creating"; 2000]}));
         }
-        let known = stage.journals().matches("\"event\":\"made\"").count();
+        let known = stage.events("made");
         let mut child = spawn(stage.command(&["drill", "run", ["orders", "shop"][which]]));
         if held {
             let began = Instant::now();
-            while stage.journals().matches("\"event\":\"made\"").count() == known {
+            while stage.events("made") == known {
                 assert!(began.elapsed() < Duration::from_secs(60), "no copy");
                 std::thread::sleep(Duration::from_millis(10));
             }
@@ -641,7 +647,7 @@ fn killed_at_twenty_moments_and_swept() {
         "killed {killed}, found {left} copies"
     );
     // Every run that had begun is on record; the chain holds.
-    let journals = stage.journals().matches("\"event\":\"begin\"").count();
+    let journals = stage.events("begin");
     let records = stage.records();
     assert_eq!(records.len(), journals);
     let aborted = records.iter().filter(|r| r["result"] == "aborted").count();

@@ -233,7 +233,7 @@ fn signals_in_every_step_end_in_the_cleanup() {
             let child = spawn(stage.command(&["drill", "run", name]));
             let began = Instant::now();
             let wanted = "\"event\":\"started\",\"at\"";
-            while !journals(&stage).iter().any(|text| {
+            while !stage.journals().iter().any(|text| {
                 !text.contains("\"event\":\"end\"")
                     && text
                         .lines()
@@ -274,13 +274,4 @@ fn signals_in_every_step_end_in_the_cleanup() {
             stage.rds(&json!({"deleting": 3}));
         }
     }
-}
-
-fn journals(stage: &Stage) -> Vec<String> {
-    let folder = stage.dir.path().join(".opsctl/runs");
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    entries
-        .filter(|e| e.path().extension().is_some_and(|x| x == "jsonl"))
-        .map(|e| std::fs::read_to_string(e.path()).unwrap_or_default())
-        .collect()
 }

@@ -29,13 +29,7 @@ fn leave(stage: &Stage) -> Value {
             })
             && !text.contains("\"event\":\"end\"")
     };
-    let made = || {
-        let folder = stage.dir.path().join(".opsctl/runs");
-        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-        entries
-            .filter_map(|e| std::fs::read_to_string(e.path()).ok())
-            .any(|text| restored(&text))
-    };
+    let made = || stage.journals().iter().any(|text| restored(text));
     while !made() {
         assert!(
             began.elapsed() < Duration::from_secs(60),

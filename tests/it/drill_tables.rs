@@ -546,9 +546,7 @@ fn an_untagged_copy_of_a_lost_machine_is_known_by_its_notes() {
                 .to_string()
                 .contains("drill-Orders"),
             // The step is over once the note of the answer is in the bucket too.
-            false => journals(stage.dir.path()).lines().any(|l| {
-                l.contains("\"event\":\"finished\"") && l.contains("\"step\":\"restore\"")
-            }),
+            false => restored(stage.dir.path()),
         };
         while !there() {
             assert!(began.elapsed() < Duration::from_secs(60), "no copy");
@@ -596,10 +594,7 @@ fn the_notes_of_an_environment_outlive_its_name() {
         support::evidence(stage.dir.path(), "ops-evidence", "prefix = \"evidence/\"\n");
         let mut child = untagged(&stage, false);
         let began = Instant::now();
-        while !journals(stage.dir.path())
-            .lines()
-            .any(|l| l.contains("\"event\":\"finished\"") && l.contains("\"step\":\"restore\""))
-        {
+        while !restored(stage.dir.path()) {
             assert!(began.elapsed() < Duration::from_secs(60), "no copy");
             std::thread::sleep(Duration::from_millis(10));
         }
@@ -622,6 +617,13 @@ fn the_notes_of_an_environment_outlive_its_name() {
         stage.moto.rds(&json!({"clock": 0}));
     }
     stage.sound();
+}
+
+/// Whether a run has made its copy and noted it everywhere.
+fn restored(dir: &Path) -> bool {
+    journals(dir)
+        .lines()
+        .any(|l| l.contains("\"event\":\"finished\"") && l.contains("\"step\":\"restore\""))
 }
 
 fn journals(dir: &Path) -> String {

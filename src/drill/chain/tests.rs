@@ -89,14 +89,7 @@ impl Shelf {
         Bucket {
             store: self,
             place: BucketPlace {
-                target: Target {
-                    environment: "prod".to_owned(),
-                    account: "123456789012".to_owned(),
-                    regions: vec!["eu-west-1".to_owned()],
-                    profile: None,
-                    role_arn: None,
-                    external_id: None,
-                },
+                target: Spec::sample("rds:orders").target,
                 region: "eu-west-1".to_owned(),
                 bucket: "evidence".to_owned(),
             },

@@ -16,7 +16,7 @@ use super::journal::CopyThing;
 use super::label;
 use super::machine::span;
 use super::make::{Unmade, make};
-use super::pace::{LOOKS, poll, settle};
+use super::pace::{Unseen, poll, settle};
 use super::record::{CheckRecord, Cleanup, CopyRecord};
 use super::remove::{ours, remove};
 use super::source::{Context, Preflight, Source, Stop};
@@ -185,7 +185,7 @@ impl<'a> DynamoDb<'a> {
     /// Waits until the copy can be read and bears its tags; every failure state ends it at once.
     async fn until_ready(&mut self, context: &Context<'_>) -> Result<String, Stop> {
         let began = Instant::now();
-        let mut missed = 0;
+        let mut unseen_yet = Unseen::begin();
         let mut ready_at = None;
         let (name, id) = match &self.asked {
             Some(asked) => (asked.thing.id.clone(), asked.resource_id.clone()),
@@ -233,11 +233,7 @@ impl<'a> DynamoDb<'a> {
                         }
                     }
                 }
-                // So many looks or so long, whichever is more: a look may take a while itself.
-                Ok(None) if missed < LOOKS || began.elapsed() < settle() => {
-                    missed += 1;
-                    context.progress("not seen yet");
-                }
+                Ok(None) if unseen_yet.may_come() => context.progress("not seen yet"),
                 Ok(None) => {
                     return Err(Stop::could_not_run(format!(
                         "the table {name} is not there: somebody deleted it"

@@ -17,7 +17,7 @@ use super::guard::Claim;
 use super::journal::CopyThing;
 use super::label;
 use super::make::{Unmade, make};
-use super::pace::{LOOKS, poll, settle};
+use super::pace::{Unseen, poll};
 use super::record::{CheckRecord, Cleanup, CopyRecord, SourceRecord};
 use super::remove::{ours, remove};
 use super::scratch::Secret;
@@ -229,7 +229,7 @@ impl<'a> Rds<'a> {
     /// Waits until a copy is available and settled; every failure state ends it at once.
     async fn until_ready(&self, context: &Context<'_>, asked: &Asked) -> Result<CopySeen, Stop> {
         let began = Instant::now();
-        let mut missed = 0;
+        let mut unseen_yet = Unseen::begin();
         let thing = &asked.thing;
         let mut been = Vec::<String>::new();
         loop {
@@ -260,11 +260,7 @@ impl<'a> Rds<'a> {
                         State::Stuck | State::Leaving => return Err(Stop::could_not_run(told())),
                     }
                 }
-                // So many looks or so long, whichever is more: a look may take a while itself.
-                Ok(None) if missed < LOOKS || began.elapsed() < settle() => {
-                    missed += 1;
-                    context.progress("not seen yet");
-                }
+                Ok(None) if unseen_yet.may_come() => context.progress("not seen yet"),
                 Ok(None) => {
                     return Err(Stop::could_not_run(format!(
                         "{} {} is not there: somebody deleted or renamed it",
